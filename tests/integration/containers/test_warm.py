@@ -17,6 +17,7 @@ from typing import Any
 import markupsafe._speedups
 import pytest
 
+from sluice.containers import processes
 from sluice.containers.environments import Python, without_packages
 
 ROOT = Path(__file__).parents[3]
@@ -576,6 +577,8 @@ HARMS = (
     "os.sched_setaffinity(waiting, {0} if os.cpu_count() > 1 else os.kill(waiting, 9) or {0})",
     "os.sched_setscheduler(waiting, os.SCHED_BATCH, os.sched_param(0))",
     "os.setpriority(os.PRIO_PROCESS, waiting, 19)",
+    # ioprio_set: the least important of all.
+    "assert ctypes.CDLL(None).syscall({'x86_64': 251}.get(os.uname().machine, 30), 1, waiting, 3 << 13) == 0",
 )
 
 
@@ -664,6 +667,52 @@ def test_between_jobs_it_stands_still_with_nothing_below_it(world: World) -> Non
         timeout=60,
     )
     assert (done.stdout, done.stderr) == ("['T']\n['T']\n[] set()\n", "")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sluice.containers.environments import Python
+from sluice.containers.warm import Warm
+warm = Warm(Python(Path(sys.argv[1])), {})
+warm._modules.add("logging")
+warm.start()
+print(*warm.pids, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_it_ends_while_it_stands_still_if_its_parent_is_killed(world: World) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(world.python.folder)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}/layers/common"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (-9, "")
+    deadline = time.monotonic() + 10
+    while is_running(int(done.stdout)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_running(int(done.stdout))
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether there is such a process, and not only what nobody has waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_what_was_started_by_nobody_does_not_begin(world: World) -> None:
+    """The parent may end before its child could ask to end with it."""
+    nobody = subprocess.Popen([sys.executable, "-c", ""])
+    nobody.wait()
+    done = subprocess.run(
+        ["echo", "began"], preexec_fn=processes.ends_with(nobody.pid), capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
 
 
 def test_children_that_a_fork_leaves_are_ended_and_what_waits_is_spared(world: World) -> None:

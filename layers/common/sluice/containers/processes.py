@@ -16,11 +16,12 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK_EVERY_S = 0.1
@@ -29,6 +30,19 @@ _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 # The kernel frees memory by ending the process with the highest value: the script, before us.
 _FIRST_TO_END = "1000"
 _LIMITS = sorted(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
+
+
+class _SystemCalls(NamedTuple):
+    """Numbers of what Python and the C library have no functions for."""
+
+    ioprio_get: int
+    sched_getattr: int
+
+
+_SYSTEM_CALLS = {"x86_64": _SystemCalls(252, 315), "aarch64": _SystemCalls(31, 275)}
+_IOPRIO_WHO_PROCESS = 1
+# `struct sched_attr` with what limits the processors' speed, its last two numbers.
+_SCHED_ATTR_BYTES, _CLAMPS = 56, slice(48, 56)
 
 
 class LeftoverError(Exception):
@@ -44,6 +58,18 @@ def shield() -> None:
             raise OSError(number, f"prctl {option}: {os.strerror(number)}")
 
 
+def ends_with(parent: int) -> Callable[[], None]:
+    """Return what a child does first, so that it is killed when the thread that started it ends."""
+    call, kill = ctypes.CDLL(None).prctl, int(signal.SIGKILL)
+
+    def ask() -> None:
+        call(_PR_SET_PDEATHSIG, kill, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)  # it ended before this was asked
+
+    return ask
+
+
 def limits(pid: int) -> Sequence[object]:
     """Return what every process of a user may set of its others, and what their children have from them."""
     return (
@@ -51,7 +77,23 @@ def limits(pid: int) -> Sequence[object]:
         os.sched_getaffinity(pid),
         os.sched_getscheduler(pid),
         os.getpriority(os.PRIO_PROCESS, pid),
+        _io_priority(pid),
+        _clamped(pid),
     )
+
+
+def _io_priority(pid: int) -> int | None:
+    """Return the priority of a process for disks; None where the system tells nothing."""
+    calls = _SYSTEM_CALLS.get(os.uname().machine)
+    return ctypes.CDLL(None).syscall(calls.ioprio_get, _IOPRIO_WHO_PROCESS, pid) if calls else None
+
+
+def _clamped(pid: int) -> bytes | None:
+    """Return how slow and how fast processors may be for a process; None where the system tells nothing."""
+    calls, attributes = _SYSTEM_CALLS.get(os.uname().machine), ctypes.create_string_buffer(_SCHED_ATTR_BYTES)
+    if not calls or ctypes.CDLL(None).syscall(calls.sched_getattr, pid, attributes, _SCHED_ATTR_BYTES, 0):
+        return None
+    return attributes.raw[_CLAMPS]
 
 
 class Waiting(Protocol):

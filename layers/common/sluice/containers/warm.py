@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO
 
 from sluice.containers.environments import Python
-from sluice.containers.processes import end_children, is_alone, limits
+from sluice.containers.processes import end_children, ends_with, is_alone, limits
 
 _PROGRAM = Path(__file__).with_name("warm_interpreter.py")
 # Longer than packages take to load: whoever does not answer by then was stopped, or hangs.
@@ -62,6 +62,8 @@ class Warm:
 
     def start(self) -> None:
         """Start it if it is to load something, and neither has nor failed to; it stands still until `go_on`.
+
+        It ends with the calling thread: call this from one that lives as long as it is to wait.
 
         Raises LeftoverError if what its packages started cannot be ended.
         """
@@ -104,6 +106,8 @@ class Warm:
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
+                # It is stopped before it could ask for this itself.
+                preexec_fn=ends_with(os.getpid()),
             )
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         process.stdout.close()
