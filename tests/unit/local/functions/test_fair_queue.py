@@ -53,9 +53,9 @@ def test_what_is_held_back_holds_nobody_up_and_is_taken_when_it_may() -> None:
 
 def test_what_is_for_later_comes_later() -> None:
     queue: FairQueue[str] = FairQueue()
+    started = time.monotonic()
     queue.put("a", "retried", delay_s=0.1)
     queue.put("a", "new")
-    started = time.monotonic()
     assert [queue.take(), queue.take()] == ["new", "retried"]
     assert time.monotonic() - started >= 0.1
 
