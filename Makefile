@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Folders with Python; a user's own projects beside them are none of lint's business.
 CODE := layers functions local cli tests benchmarks examples
-.PHONY: help setup image demo up down check test lint format types unit properties integration contract e2e thorough environments clients coverage build bench lock clean
+.PHONY: help setup image demo up down check test lint format types unit properties integration contract conform e2e thorough environments clients coverage build bench lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

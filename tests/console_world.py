@@ -138,7 +138,7 @@ def grown(
 
 
 def _release_to_both(cloud: fakes.Cloud) -> None:
-    """Complete what the world wrote of its release by what a release notes besides, on two stages."""
+    """Add what a release notes besides what the world wrote of it, on two stages."""
     (stage,) = releasing.find_stages(cloud, PIPELINE)
     catalog, live = cloud.catalog, str(stage.live)
     first = Deployment.of(catalog.get(keys.deployment_key(PIPELINE, stage.name, live)) or {})

@@ -1,7 +1,7 @@
 """Read an expression once.
 
-Ministack parses a query's condition anew for each item of the partition, so that a query's time is that of
-reading its text a few hundred times.
+Ministack parses a query's condition anew for each item of the partition, so that a query takes as long as
+parsing its text a few hundred times.
 """
 
 from __future__ import annotations

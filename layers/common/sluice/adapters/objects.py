@@ -22,7 +22,7 @@ _CHUNK_BYTES = 1 << 20
 _TAGS_MAX = 10
 # S3 copies at most this much at once.
 _COPY_BYTES = 5 * 1024**3
-# S3's least size of all parts of an upload but the last.
+# The least size that S3 takes of an upload's parts; the last may be smaller.
 _PART_BYTES_MIN = 5 * 1024**2
 _ABSENT = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket"}
 

@@ -109,7 +109,7 @@ class Seal:
         return cls(paths, changed_ns if _is_past(max(changed_ns)) else ())
 
     def is_intact(self) -> bool:
-        """Look at each file again: ten thousand take 25 ms, where to walk through the folders takes 60."""
+        """Look at each file again: ten thousand take 25 ms; walking through the folders would take 60."""
         try:
             return _changed_ns(self.paths) == self.changed_ns
         except OSError:

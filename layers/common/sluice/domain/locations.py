@@ -68,7 +68,7 @@ class Locations:
 
     @property
     def sdk(self) -> str:
-        """Return the URI of that."""
+        """Return the URI of what SageMaker's SDK may use."""
         return self._uri(self.sdk_prefix)
 
     def dataset_manifest(self, dataset_version: str) -> str:

@@ -66,8 +66,8 @@ def clear_up(cloud: Cloud, run: Run) -> None:
 
 
 def _settle(cloud: Cloud, run: Run, version: str) -> None:
-    """Settle what a valid version took up; of another it was quarantined or put back, or waits still."""
-    # What other values lead to says nothing about the project as it was pushed.
+    """Settle what a valid version took up; what another did was quarantined or put back, or still waits."""
+    # A run with values of its own says nothing about the project as it was pushed.
     if run.status in _CONCLUSIVE and not run.overrides:
         built = Built(run.pipeline, version, run.project_version, run.run_id, run.started_at)
         cloud.catalog.apply(builds.note_built(built))

@@ -1,8 +1,8 @@
 """Tell which files of the script folder a step depends on.
 
-All scripts lie in one folder, so that they may import each other. A step depends on all files of it but
-the scripts of other steps that none of its files imports. Where a file loads code or looks for files in a
-way that cannot be seen without running it, the step depends on the whole folder.
+All scripts lie in one folder, so that they may import each other. A step depends on each file there, except
+scripts of other steps that none of its own files imports. Where a file loads code or looks for files in a way
+that cannot be seen without running it, the step depends on the whole folder.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Repeat a run by its manifest, and compare what comes of it with what came of it before.
+"""Repeat a run by its manifest, and compare both outcomes.
 
 A reproduction trains only the candidate that was chosen, with exactly its hyperparameters. Models are
 compared by the files in their archives, as an archive holds the time of its making. Where files differ, the
@@ -71,8 +71,8 @@ def compare(
 ) -> Comparison:
     """Compare the original and the reproduction: sha256 by file of the models, and metrics by name.
 
-    The same files are the same model. Other files may be: then every metric of the original must be there and
-    within the tolerance, and there must be one.
+    A model is reproduced if its files are equal. It is too if the original has metrics, and each of them was
+    measured again within the tolerance.
     """
     original, reproduced = models
     differing = sorted(
@@ -96,7 +96,7 @@ def _pair(
 
 
 def _is_close(before: float, after: float, tolerance: float) -> bool:
-    # A tenth less a hundredth is not quite nine hundredths.
+    # As floats, 0.1 - 0.01 is not quite 0.09.
     return abs(before - after) <= tolerance or math.isclose(abs(before - after), tolerance, rel_tol=1e-9)
 
 

@@ -76,7 +76,7 @@ def read_all(config: PipelineConfig, assignments: Sequence[str]) -> dict[str, An
             continue
         if path in found:
             problems.append(f"{path} is given twice: expected each once")
-        # A number where the project has text is that text.
+        # Where the project has text, a number is read as its text.
         found[path] = text.strip() if isinstance(_current(document, path), str) else value
     check(config, found, problems)
     return found

@@ -74,7 +74,7 @@ def half_binomial_sf(least: int, n: int) -> float:
     if least > n:
         return 0.0
     if 2 * least <= n:
-        # The greater part: what is left of it is summed.
+        # This is more than half of the distribution: sum the rest.
         return 1 - half_binomial_sf(n - least + 1, n)
     total = term = math.exp(_log_choose(n, least) - n * math.log(2))
     for heads in range(least, n):

@@ -42,7 +42,7 @@ class Guarded:
 
     @property
     def alarm_names(self) -> tuple[str, ...]:
-        """The names of all alarms that a stage may have; all others belong to others."""
+        """The names of all alarms that a stage may have; any other alarm is somebody else's."""
         return tuple(self.alarm_name(what) for what in (ERROR_RATE, P99_LATENCY))
 
 

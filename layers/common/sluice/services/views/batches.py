@@ -18,7 +18,7 @@ _WAITING_MAX = 100
 def batches(cloud: Cloud, pipeline: str, limit: int = TRANSFORMS, after: str | None = None) -> dict[str, Any]:
     """Return what scores, what waits, and the newest transforms, or those older than the one named `after`.
 
-    `after` of the answer is the transform to go on behind; None at the end.
+    The answer's `after` names the last transform on this page, None if it is the last of all.
     """
     live = transforming.find_live(cloud, pipeline)
     config = releasing.live_config(cloud, live) if live else None

@@ -36,7 +36,7 @@ class Tell(Protocol):
 
 
 def display_name(step: str) -> str:
-    """Return a step's name as a trial component may be called: `@step` makes names with `_` of functions."""
+    """Return a step's name as a trial component may be called: without the `_` that names of `@step` have."""
     return re.sub("[^a-zA-Z0-9]", "-", step).strip("-")
 
 
