@@ -8,8 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from sluice.domain.money import money
-from sluice_cli.output import escape, out, print_table, styled, took
-from sluice_cli.run_page import metric
+from sluice_cli.output import escape, metric, out, print_table, styled, took
 
 
 def print_out(found: dict[str, Any]) -> None:

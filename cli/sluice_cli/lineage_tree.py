@@ -10,7 +10,7 @@ from rich.tree import Tree
 
 from sluice.domain import wording
 from sluice.domain.build import sources
-from sluice_cli.output import escape, short, styled
+from sluice_cli.output import escape, metric, short, styled
 
 # So many packages and artifacts are printed; --json has all.
 _SHOWN = 5
@@ -126,7 +126,7 @@ def _add_project(node: Tree, found: Mapping[str, Any]) -> None:
 
 def _add_step(node: Tree, step: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     chosen = ", chosen" if step["step"] == found["candidate"] else ""
-    metrics = ", ".join(_metric(*each) for each in (step.get("metrics") or {}).items())
+    metrics = ", ".join(metric(*each) for each in (step.get("metrics") or {}).items())
     at = node.add(_plain(" ".join(filter(None, (f"{step['step']}{chosen}", metrics and f"({metrics})")))))
     if chosen:
         for name, value in (found["parameters"].get("train") or {}).items():
@@ -134,10 +134,6 @@ def _add_step(node: Tree, step: Mapping[str, Any], found: Mapping[str, Any]) -> 
     _add_limited(
         at, (f"{each['name']} {short(each['sha256']) or 'not hashed'}" for each in step["artifacts"])
     )
-
-
-def _metric(name: str, value: float | None) -> str:
-    return f"{name} {'is not finite' if value is None else format(float(value), '.4g')}"
 
 
 def _add_environment(node: Tree, environment: Mapping[str, Any]) -> None:

@@ -268,3 +268,8 @@ def duration(start: str | None, end: str | None) -> str:
 def short(digest: str | None) -> str:
     """Return the first 12 hex digits of a digest."""
     return (digest or "").removeprefix("sha256:")[:12]
+
+
+def metric(name: str, value: float | None) -> str:
+    """Format a measured metric; None stands for a value that was not finite."""
+    return f"{name} {'is not finite' if value is None else format(float(value), '.4g')}"

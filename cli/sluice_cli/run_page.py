@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sluice.catalog.records.releases import PENDING
 from sluice.domain import failures, names, wording
-from sluice_cli.output import STATUS_STYLES, escape, hint, out, print_table, short, since, took
+from sluice_cli.output import STATUS_STYLES, escape, hint, metric, out, print_table, short, since, took
 
 # A run's reason quotes at least this many characters of its step's.
 _TOLD = 200
@@ -102,11 +102,6 @@ def _row(name: Text, step: Mapping[str, Any], found: Mapping[str, Any]) -> tuple
 
 def parameters(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
-
-
-def metric(name: str, value: float | None) -> str:
-    """Format a measured metric; None stands for a value that was not finite."""
-    return f"{name} {'is not finite' if value is None else format(float(value), '.4g')}"
 
 
 def _print_cached(steps: Sequence[Mapping[str, Any]]) -> None:

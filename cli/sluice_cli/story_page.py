@@ -9,8 +9,8 @@ from sluice.domain import wording
 from sluice.domain.money import money
 from sluice_cli.leaderboard import value_text
 from sluice_cli.moments import shown
-from sluice_cli.output import age, escape, hint, invocation, out, short
-from sluice_cli.run_page import metric, parameters, print_gates
+from sluice_cli.output import age, escape, hint, invocation, metric, out, short
+from sluice_cli.run_page import parameters, print_gates
 
 Part = Mapping[str, Any]
 _SHOWN = 5

@@ -21,6 +21,7 @@ from sluice.domain.build.errors import BuildError, CodeChangedError
 from sluice.domain.build.jobs import EVALUATION_FILE
 from sluice.domain.build.run_manifest import Artifact, Inputs, RunManifest, Serving
 from sluice.domain.config import PipelineConfig
+from sluice.domain.locations import bucket_and_key
 from sluice.domain.release import approvals, packages, serving
 from sluice.domain.release.approvals import Provenance
 from sluice.events import RegisterModelTask, event_parser
@@ -205,7 +206,7 @@ def _pinned(
 ) -> Artifact:
     """Copy exactly the archive version that was hashed to the place of its digest, where no job can write."""
     objects = cloud.objects
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     found = objects.open(bucket, key)
     if found is None:
         raise FileNotFoundError(uri)

@@ -14,6 +14,7 @@ from sluice.domain.build import archives, candidates, champions, selection
 from sluice.domain.build.errors import BuildError, DatasetChangedError
 from sluice.domain.build.selection import Selection, Trained
 from sluice.domain.config.models import Train
+from sluice.domain.locations import bucket_and_key
 from sluice.events import SelectCandidateTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
@@ -108,7 +109,7 @@ def _best(
             _remark(cloud, task, found)
             raise NoCandidateError(failures.together(found.reasons))
         uri = str(best.model_uri)
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bucket, key = bucket_and_key(uri)
         opened = cloud.objects.open(bucket, key)
         problem = archives.NOTHING_SAVED if opened is None else archives.problem(opened[1])
         if opened is not None and problem is None:

@@ -9,6 +9,8 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, RUN, Invoke, World
+from sluice.catalog import keys
+from sluice.catalog.changes import Change
 
 
 @pytest.fixture
@@ -105,16 +107,25 @@ def test_a_late_event_does_not_take_the_lock_from_the_next_run(world: World) -> 
     assert world.pipeline["in_flight"] == "reviews-00002"
 
 
-@pytest.mark.parametrize("crash_at", ["create", "send"])
+@pytest.mark.parametrize("crash_at", ["the timeline", "the build request"])
 def test_a_crash_in_between_is_made_good_by_the_retry(
     world: World, monkeypatch: pytest.MonkeyPatch, crash_at: str
 ) -> None:
+    apply = world.cloud.catalog.apply
+
     def crash(*_: object) -> None:
         raise RuntimeError
 
-    owner = world.cloud.catalog if crash_at == "create" else world.cloud.build_requests
+    def crash_at_entry(*changes: Change) -> bool:
+        if changes[0].key["sk"].startswith(keys.TIMELINE):
+            raise RuntimeError
+        return apply(*changes)
+
     with monkeypatch.context() as patched:
-        patched.setattr(owner, crash_at, crash)
+        if crash_at == "the timeline":
+            patched.setattr(world.cloud.catalog, "apply", crash_at_entry)
+        else:
+            patched.setattr(world.cloud.build_requests, "send", crash)
         with pytest.raises(RuntimeError):
             world.finish("registered")
     assert world.finish("registered") == "registered"

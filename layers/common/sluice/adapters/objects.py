@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from sluice.adapters.clients import client, error_code
 from sluice.domain import times
 from sluice.domain.digests import Part
+from sluice.domain.locations import bucket_and_key
 from sluice.ports import ObjectHead
 
 if TYPE_CHECKING:
@@ -108,14 +109,14 @@ class S3Objects:
                     )
 
     def read(self, uri: str) -> bytes:
-        return b"".join(self.chunks(*_split(uri)))
+        return b"".join(self.chunks(*bucket_and_key(uri)))
 
     def write(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        bucket, key = _split(uri)
+        bucket, key = bucket_and_key(uri)
         self._s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
 
     def create(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
-        bucket, key = _split(uri)
+        bucket, key = bucket_and_key(uri)
         try:
             self._s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
         except ClientError as error:
@@ -125,7 +126,7 @@ class S3Objects:
         return True
 
     def copy(self, source: ObjectHead, uri: str) -> None:
-        bucket, key = _split(uri)
+        bucket, key = bucket_and_key(uri)
         origin: CopySourceTypeDef = {
             "Bucket": source.bucket,
             "Key": source.key,
@@ -138,8 +139,8 @@ class S3Objects:
         self._assemble(bucket, key, origin, source.size_bytes)
 
     def extend(self, source_uri: str, cut_bytes: int, tail: bytes, uri: str) -> None:
-        bucket, key = _split(uri)
-        found = self.open(*_split(source_uri))
+        bucket, key = bucket_and_key(uri)
+        found = self.open(*bucket_and_key(source_uri))
         if found is None:
             raise FileNotFoundError(source_uri)
         head, chunks = found
@@ -173,7 +174,7 @@ class S3Objects:
             file.writelines(self.chunks(bucket, key, version_id))
 
     def upload(self, path: Path, uri: str, content_type: str = "application/octet-stream") -> None:
-        bucket, key = _split(uri)
+        bucket, key = bucket_and_key(uri)
         with path.open("rb") as file:
             self._s3.put_object(Bucket=bucket, Key=key, Body=file, ContentType=content_type)
 
@@ -193,11 +194,6 @@ class S3Objects:
         except ClientError as error:
             if error_code(error) not in _ABSENT:
                 raise
-
-
-def _split(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
 
 
 def _head(bucket: str, key: str, answer: Mapping[str, Any]) -> ObjectHead:

@@ -5,6 +5,12 @@ from __future__ import annotations
 from sluice.lazy import dataclass
 
 
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """Split an S3 URI."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
 def job_records(artifact_bucket: str, job_name: str) -> str:
     """Return the folder of what is recorded about a job on Lambda."""
     return f"s3://{artifact_bucket}/jobs/{job_name}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sluice.domain import digests
 from sluice.domain.build import jobs
 from sluice.domain.build.run_manifest import Artifact
+from sluice.domain.locations import bucket_and_key
 from sluice.services.arrivals import on_each
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def reported(cloud: Cloud, step: Mapping[str, Any]) -> dict[str, Any]:
     uri = (step.get("outputs") or {}).get(jobs.PACKAGES)
     if uri is None:
         return dict(step)
-    bucket, _, key = f"{uri}/{jobs.PACKAGES_FILE}".removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(f"{uri}/{jobs.PACKAGES_FILE}")
     head = cloud.objects.head(bucket, key)
     if head is None or head.size_bytes > LIST_MAX_BYTES:
         return dict(step)
@@ -70,7 +71,7 @@ def _written(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple
     for step in steps:
         outputs = step.get("outputs") if step.get("kind") == "processing_job" else None
         for output, uri in (outputs or {}).items():
-            bucket, _, folder = f"{str(uri).rstrip('/')}/".removeprefix("s3://").partition("/")
+            bucket, folder = bucket_and_key(f"{str(uri).rstrip('/')}/")
             if bucket != cloud.artifact_bucket:
                 continue
             for head in cloud.objects.listing(bucket, folder):

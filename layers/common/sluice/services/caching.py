@@ -93,7 +93,7 @@ def reuse(cloud: Cloud, task: StartJobTask, found: Found, detail: Mapping[str, s
         cache_miss=None,
         cached={"run_id": source.run_id, "step": source.step, "job_name": source.job_name or ""},
     )
-    cloud.catalog.apply(builds.reuse_step(step))
+    cloud.catalog.apply(builds.record_step(step))
     said = f"{source.step} of {source.run_id} did the same (key {str(found.key)[:_KEY_SHOWN]})"
     note(cloud, task.pipeline, now, task.run_id, f"{task.step} reused", said)
     done = {"step": task.step, "job_name": source.job_name, "status": source.status}

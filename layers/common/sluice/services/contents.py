@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from sluice.domain.build import step_cache
+from sluice.domain.locations import bucket_and_key
 from sluice.services.arrivals import on_each
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ OBJECTS_MAX = 10_000
 
 def digest(cloud: Cloud, uri: str) -> str | None:
     """Return the digest of an object, or of a folder with the paths in it; None if nothing is there."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     if "." in key.rpartition("/")[2] and (found := cloud.objects.open(bucket, key)):
         head, chunks = found
         read = chunks if head.size_bytes <= READ_MAX_BYTES else None

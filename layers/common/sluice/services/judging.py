@@ -11,6 +11,7 @@ from sluice.domain.build import champions, evaluations, gates
 from sluice.domain.build.evaluations import Evaluation, EvaluationError
 from sluice.domain.build.jobs import EVALUATION_FILE
 from sluice.domain.build.verdicts import Champion, Facts, Meaning, Verdict
+from sluice.domain.locations import bucket_and_key
 from sluice.domain.nearest import hint
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
@@ -46,7 +47,7 @@ class Scored:
             raise EvaluationError(f"the {role}'s {EVALUATION_FILE} {error} ({uri})") from None
 
     def _content(self, role: str, uri: str) -> bytes:
-        found = self._cloud.objects.open(*_split(uri))
+        found = self._cloud.objects.open(*bucket_and_key(uri))
         if found is None:
             raise EvaluationError(
                 f"was not written: the script must write it to {FOLDER}, where there is "
@@ -66,7 +67,7 @@ class Scored:
         return shown + more + (f"; write {nested} one folder up" if nested else hint(wanted, found))
 
     def _files(self, role: str) -> list[str]:
-        bucket, prefix = _split(f"{self._folder(role)}/")
+        bucket, prefix = bucket_and_key(f"{self._folder(role)}/")
         heads = islice(self._cloud.objects.listing(bucket, prefix), _LISTED + 1)
         return [head.key.removeprefix(prefix) for head in heads]
 
@@ -78,7 +79,7 @@ class Scored:
 
     def facts(self, role: str, model_uri: str | None, *, with_predictions: bool) -> Facts:
         """Return what was measured of a role's model; predictions only if they are asked for."""
-        size = self._cloud.objects.head(*_split(model_uri)) if model_uri else None
+        size = self._cloud.objects.head(*bucket_and_key(model_uri)) if model_uri else None
         size_bytes = size.size_bytes if size else None
         if not with_predictions:
             return Facts(size_bytes=size_bytes)
@@ -91,7 +92,7 @@ class Scored:
         found = {
             name: opened
             for name in table.FILES
-            if (opened := self._cloud.objects.open(*_split(f"{self._folder(role)}/{name}")))
+            if (opened := self._cloud.objects.open(*bucket_and_key(f"{self._folder(role)}/{name}")))
         }
         if not found:
             return (
@@ -137,11 +138,6 @@ class Scored:
                     why = failures.plain(step.failure_reason or "")
                     problems.append(f"{names.evaluate_step(role)}: {why}")
         return Champion(None, unscored=failures.cut("; ".join([*problems, champions.WAY_ON]))), None
-
-
-def _split(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
 
 
 def _read_parquet(data: bytes) -> Any:

@@ -13,6 +13,7 @@ from sluice.domain import names
 from sluice.domain.build import metrics_file, selection
 from sluice.domain.build.metrics_file import Reported
 from sluice.domain.build.selection import Trained
+from sluice.domain.locations import bucket_and_key
 from sluice.ports import Cloud
 from sluice.services.building import COMPLETED
 
@@ -47,7 +48,7 @@ def complete(cloud: Cloud, run_id: str, train: Train, candidate: Trained) -> Tra
 
 def _read(cloud: Cloud, model_uri: str, wanted: list[str]) -> Reported:
     """Read the file from the archive beside the job's model."""
-    bucket, _, model_key = model_uri.removeprefix("s3://").partition("/")
+    bucket, model_key = bucket_and_key(model_uri)
     key = f"{model_key.rpartition('/')[0]}/{metrics_file.ARCHIVE}"
     if cloud.objects.head(bucket, key) is None:
         return Reported(problem=f"the script wrote no {metrics_file.PATH}")

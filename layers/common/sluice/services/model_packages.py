@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Project, Run
 from sluice.domain import roles, tags
-from sluice.domain.locations import Locations
+from sluice.domain.locations import Locations, bucket_and_key
 from sluice.domain.release import packages, serving
 from sluice.domain.release.approvals import Provenance
 from sluice.domain.release.errors import NotRegisteredYetError, ReleaseRefusedError, SmokeTestFailedError
@@ -106,7 +106,7 @@ def _read(cloud: Cloud, uri: str | None) -> bytes | None:
 
 
 def _sha256(cloud: Cloud, uri: str) -> str | None:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     digest = hashlib.sha256()
     try:
         for chunk in cloud.objects.chunks(bucket, key):

@@ -13,6 +13,7 @@ from sluice.domain.build import archives, gates, reproduction
 from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.build.reproduction import Comparison
 from sluice.domain.failures import MissingError
+from sluice.domain.locations import bucket_and_key
 from sluice.services import arrivals, building, datasets
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _model_uri(cloud: Cloud, run: Run) -> str:
 
 
 def _files(cloud: Cloud, uri: str) -> dict[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     return archives.contents(cloud.objects.chunks(bucket, key))
 
 

@@ -15,6 +15,7 @@ from sluice.domain.build.errors import CodeChangedError
 from sluice.domain.build.projects import ProjectError
 from sluice.domain.build.sdk import binding, definitions, ends, placing
 from sluice.domain.build.sdk.placing import Place
+from sluice.domain.locations import bucket_and_key
 from sluice.domain.roles import pipeline_role
 from sluice.domain.times import to_iso
 from sluice.ports import PUSHED, RequestRefusedError
@@ -99,7 +100,7 @@ def pipeline_request(
     older than its record. Without the cache no step's CacheConfig is in the definition.
     """
     uri = building.locations(cloud, pipeline).definition(project_version)
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     head = cloud.objects.head(bucket, key)
     if head is None:
         raise CodeChangedError(f"{uri} is gone: restore it, or push the project again")

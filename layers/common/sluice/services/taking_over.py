@@ -12,6 +12,7 @@ from sluice.domain import names
 from sluice.domain.build import archives, champions, evaluations
 from sluice.domain.build.errors import BuildError
 from sluice.domain.build.jobs import EVALUATION_FILE
+from sluice.domain.locations import bucket_and_key
 from sluice.lazy import dataclass
 from sluice.services import building
 
@@ -107,7 +108,7 @@ def _model_uri(container: Mapping[str, Any]) -> str:
 
 def _head(cloud: Cloud, uri: str, what: str) -> ObjectHead:
     """Return the head of an object of the stack's own bucket."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     if bucket != cloud.artifact_bucket:
         raise NotTakenError(f"{what} lies at {uri or 'no place'}: expected in {cloud.artifact_bucket}")
     head = cloud.objects.head(bucket, key)

@@ -16,6 +16,7 @@ from sluice.catalog.changes.tasks import close_task
 from sluice.catalog.records.transforms import Transform, TransformTask
 from sluice.domain import failures
 from sluice.domain.build import costs, log_tails, usage
+from sluice.domain.locations import bucket_and_key
 from sluice.domain.release import serving, transforms
 from sluice.domain.times import from_iso
 from sluice.services import announcing, deploying, releasing, transforming
@@ -130,7 +131,7 @@ def _ended(cloud: Cloud, transform: Transform, described: Mapping[str, Any], why
 
 def _with_results(cloud: Cloud, ended: Transform) -> Transform:
     """Find the result of each input, count its rows, and record them for who watches the model."""
-    bucket, _, output = ended.output_uri.removeprefix("s3://").partition("/")
+    bucket, output = bucket_and_key(ended.output_uri)
     found = {head.key for head in cloud.objects.listing(bucket, f"{output}/")}
     config, inputs, faults = _config(cloud, ended), list[dict[str, Any]](), list[str]()
     for number, each in enumerate(ended.inputs):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sluice.domain import digests
 from sluice.domain.build import projects
 from sluice.domain.build.projects import ProjectError
-from sluice.domain.locations import environment_archive
+from sluice.domain.locations import bucket_and_key, environment_archive
 from sluice.domain.release.approvals import Provenance
 from sluice.lazy import dataclass
 from sluice.services import datasets
@@ -93,7 +93,7 @@ def _package(cloud: Cloud, arn: str, run: Run) -> list[Finding]:
 
 def _artifact(cloud: Cloud, artifact: Mapping[str, Any]) -> Finding:
     name, size_bytes, version_id = artifact["name"], artifact["size_bytes"], artifact.get("version_id")
-    bucket, _, key = artifact["uri"].removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(artifact["uri"])
     if artifact["sha256"] is None:
         head = cloud.objects.head(bucket, key, version_id)
         if head is None:
@@ -124,7 +124,7 @@ def _project(cloud: Cloud, document: Mapping[str, Any]) -> Finding:
 
 def _environment(cloud: Cloud, digest: str) -> Finding:
     uri = environment_archive(cloud.artifact_bucket, digest)
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     head = cloud.objects.head(bucket, key)
     found = _sha256(cloud, bucket, key, None, 0) if head else None
     if head is None or found is None:

@@ -323,12 +323,6 @@ def move_step(step: Step) -> Update:
     return Update(keys.key_of(item), anew, {"backend": "lambda"})
 
 
-def reuse_step(step: Step) -> Update:
-    """Record a step whose outputs are those of another; a retry writes the same."""
-    item = step.item()
-    return Update(keys.key_of(item), keys.without_key(item))
-
-
 def depend_step(step: Step) -> Update:
     """Note what a step depends on, and why nothing was reused."""
     depends = {
@@ -410,7 +404,7 @@ def remark_on_step(run_id: str, step: str, remark: str | None) -> Update:
 
 
 def record_step(step: Step) -> Update:
-    """Record a step without a job; a retry writes the same."""
+    """Record a step without a job of its own; a retry writes the same."""
     item = step.item()
     return Update(keys.key_of(item), keys.without_key(item))
 

@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sluice.domain.locations import bucket_and_key
+
 Event = dict[str, Any]
 PRODUCER = "urn:sluice:run-manifest"
 _SPEC = "https://openlineage.io/spec"
@@ -167,7 +169,7 @@ def _artifact(artifact: Mapping[str, Any]) -> Event:
 
 
 def _place(uri: str) -> Event:
-    bucket, _, key = str(uri).removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(str(uri))
     return {"namespace": f"s3://{bucket}", "name": key}
 
 

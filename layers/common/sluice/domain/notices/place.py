@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from sluice.domain.locations import bucket_and_key
 from sluice.lazy import dataclass
 
 _DEFAULT_STACK = "sluice"
@@ -35,7 +36,7 @@ class Place:
         """Return the page of an object in S3."""
         if not uri or not uri.startswith("s3://"):
             return None
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bucket, key = bucket_and_key(uri)
         return f"{self._console}/s3/object/{bucket}?region={self.region}&prefix={quote(key, safe='/')}"
 
     def _page(self, service: str, fragment: str) -> str:

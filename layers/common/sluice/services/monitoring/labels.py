@@ -12,6 +12,7 @@ from sluice.catalog.changes import monitoring as changes
 from sluice.catalog.records.monitoring import TruthUpload, Window
 from sluice.domain import failures
 from sluice.domain.config.monitor import span
+from sluice.domain.locations import bucket_and_key
 from sluice.domain.monitor import tables, truth
 from sluice.domain.monitor.truth import TruthError
 from sluice.domain.times import from_iso, to_iso
@@ -104,7 +105,7 @@ def _keep(watched: Watched, window: Window, head: ObjectHead, labels: Mapping[st
 def of_window(watched: Watched, window: Window) -> dict[str, str]:
     """Return the labels of a window's rows: of a row labelled twice, the latest."""
     cloud = watched.cloud
-    bucket, _, prefix = f"{window.folder_uri}labels/".removeprefix("s3://").partition("/")
+    bucket, prefix = bucket_and_key(f"{window.folder_uri}labels/")
     uploads = []
     for head in cloud.objects.listing(bucket, prefix):
         document = json.loads(cloud.objects.read(f"s3://{bucket}/{head.key}"))

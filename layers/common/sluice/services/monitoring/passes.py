@@ -94,7 +94,7 @@ def take_labels(cloud: Cloud, pipeline: str, head: ObjectHead) -> dict[str, Any]
     given = labels.receive(cloud, pipeline, head, configs.restore(project.config).data.label)
     judged = []
     for each in watched.find(cloud, pipeline) if given else ():
-        found = (quality.find(each, start) for start in sorted(labels.join(each, head, given)))
+        found = (watched.find_label_window(each, start) for start in sorted(labels.join(each, head, given)))
         judged += [_summary(_judge_labels(each, window)) for window in found if window]
     return {"status": "joined" if given else "refused", "labels": len(given), "judged": judged}
 

@@ -46,11 +46,6 @@ def finish(watched: Watched, window: LabelWindow) -> None:
         watched.cloud.catalog.apply(changes.mature(watch, window.start))
 
 
-def find(watched: Watched, start: str) -> LabelWindow | None:
-    item = watched.cloud.catalog.get(keys.label_window_key(watched.pipeline, watched.stage, start))
-    return LabelWindow.of(item) if item else None
-
-
 def judge(watched: Watched, window: LabelWindow) -> LabelWindow:
     """Judge a window by the labels that there are; once for each state of them."""
     model = served(watched, window.release_id)

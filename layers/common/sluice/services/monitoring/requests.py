@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from sluice.catalog import keys
 from sluice.catalog.changes import monitoring as changes
 from sluice.catalog.records.monitoring import LabelWindow, Watch, Window, WindowStatus
 from sluice.domain import failures
@@ -19,7 +18,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.services import deploying
 from sluice.services.monitoring import capturing, inspecting, measuring
 from sluice.services.monitoring.inspecting import Inspected, MakeLimits
-from sluice.services.monitoring.watched import Watched, find_watch
+from sluice.services.monitoring.watched import Watched, find_label_window, find_watch
 
 # The folders of what the engine says.
 PARTS = ("requests", "predictions")
@@ -97,7 +96,7 @@ def _progress(watched: Watched, watch: Watch, span: Span) -> tuple[Watch, LabelW
     after = replace(watch, next_window=to_iso(span.end), release_id=watch.release_id)
     ends_at = watch.label_window_ends_at
     if watch.label_window and ends_at and from_iso(ends_at) > span.start:
-        of = _find_label_window(watched, watch.label_window)
+        of = find_label_window(watched, watch.label_window)
         if of is not None and of.release_id == release_id:
             return after, None
     end, matures_at = windows.label_window(span.start, watched.monitor)
@@ -112,11 +111,6 @@ def _progress(watched: Watched, watch: Watch, span: Span) -> tuple[Watch, LabelW
         package_version=watched.live.package_version,
     )
     return replace(after, label_window=start, label_window_ends_at=begun.ends_at), begun
-
-
-def _find_label_window(watched: Watched, start: str) -> LabelWindow | None:
-    item = watched.cloud.catalog.get(keys.label_window_key(watched.pipeline, watched.stage, start))
-    return LabelWindow.of(item) if item else None
 
 
 def _judged(watched: Watched, window: Window, traffic: Traffic, span: Span, limits: MakeLimits) -> Window:

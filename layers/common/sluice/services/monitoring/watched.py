@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
-from sluice.catalog.records.monitoring import Watch
+from sluice.catalog.records.monitoring import LabelWindow, Watch
 from sluice.catalog.records.releases import Deployment
 from sluice.domain.locations import Locations
 from sluice.domain.monitor.capture import Shape
@@ -88,3 +88,8 @@ def find_watch(cloud: Cloud, pipeline: str, stage: str) -> Watch | None:
     """Return how far the watching of a stage is."""
     item = cloud.catalog.get(keys.monitor_key(pipeline, stage))
     return Watch.of(item) if item else None
+
+
+def find_label_window(watched: Watched, start: str) -> LabelWindow | None:
+    item = watched.cloud.catalog.get(keys.label_window_key(watched.pipeline, watched.stage, start))
+    return LabelWindow.of(item) if item else None
