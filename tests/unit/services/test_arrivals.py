@@ -11,6 +11,7 @@ from build_world import PIPELINE
 from sluice.catalog import keys
 from sluice.catalog.records.arrivals import Arrival
 from sluice.services import arrivals
+from sluice.services.views import uploads
 
 AT = "2026-11-24T09:00:00.000Z"
 
@@ -48,6 +49,24 @@ def test_what_is_gone_is_noted_on_the_settled_versions_of_that_object_alone(clou
     arrivals.mark_gone(cloud, PIPELINE, f"{PIPELINE}/a.csv", is_gone=True)
     settled = arrivals.stream(cloud, PIPELINE, keys.SETTLED)
     assert [each.key for each in settled if each.gone] == [f"{PIPELINE}/a.csv"]
+
+
+@pytest.mark.parametrize("keeps_settling", [False, True])
+def test_what_settles_while_it_is_counted_is_never_counted_twice(
+    cloud: fakes.Cloud, monkeypatch: pytest.MonkeyPatch, keeps_settling: bool
+) -> None:
+    for number in range(9):
+        arrived(cloud, f"{number}.csv", state=keys.WAITING)
+    read = arrivals.waiting
+
+    def settling(*args: Any) -> list[Arrival]:
+        found = read(*args)
+        if found and (keeps_settling or len(found) == 9):
+            assert arrivals.settle_these(cloud, PIPELINE, found[:2])
+        return found
+
+    monkeypatch.setattr(arrivals, "waiting", settling)
+    assert uploads.counts(cloud, PIPELINE, 0) == {"included": 9}
 
 
 def test_of_two_that_set_aside_at_once_the_later_says_that_there_is_more(

@@ -125,7 +125,8 @@ def delete_endpoint(scope: Scope, params: dict[str, Any]) -> None:
     """Delete an endpoint, even during a creation or update; its processes end in the background."""
     live = _existing(scope, params["EndpointName"])
     fleets = live.delete()
-    _live.pop((scope, live.name), None)
+    if _live.get((scope, live.name)) is live:  # and no other one that was created since
+        del _live[scope, live.name]
     for fleet in fleets:
         threading.Thread(target=fleet.stop, name=f"stop-{live.name}", daemon=True).start()
 
@@ -135,20 +136,28 @@ def resume(reason: str) -> list[str]:
 
     One that was being created is Failed for this reason; one that was being updated serves as before.
     """
-    for scope, name in ENDPOINTS.unfinished(lambda item: True):
-        _live[scope, name] = LiveEndpoint(scope, name)
-    for scope, name in ENDPOINTS.unfinished(lambda item: item["EndpointStatus"] == "Creating"):
-        _live[scope, name].enter("Failed", FailureReason=reason)
-    serving = ENDPOINTS.unfinished(lambda item: item["EndpointStatus"] != "Failed")
-    for scope, name in serving:
-        _resume(_live[scope, name], ENDPOINTS.get(scope, name), reason)
-    return [name for _, name in serving]
+    found = [_of(scope, name) for scope, name in ENDPOINTS.unfinished(lambda item: True)]
+    return [live.name for live in found if _resume(live, reason)]
 
 
-def _resume(live: LiveEndpoint, item: Item, reason: str) -> None:
-    changed = item["EndpointStatus"] not in ("InService", "SystemUpdating")
-    said = {"FailureReason": reason} if changed else {}
-    live.change(None, EndpointStatus="SystemUpdating", PendingDeploymentSummary=None, **said)
+def _resume(live: LiveEndpoint, reason: str) -> bool:
+    """Let an endpoint serve again; False if it has failed, or somebody deletes it meanwhile."""
+    try:
+        item = live.change()
+        status = item["EndpointStatus"]
+        if status == "Creating":
+            live.enter("Failed", FailureReason=reason)
+        if status in ("Creating", "Failed"):
+            return False
+        said = {} if status in ("InService", "SystemUpdating") else {"FailureReason": reason}
+        live.change(None, EndpointStatus="SystemUpdating", PendingDeploymentSummary=None, **said)
+        _serve_again(live, item)
+    except ApiError:  # it is gone
+        return False
+    return True
+
+
+def _serve_again(live: LiveEndpoint, item: Item) -> None:
     try:
         planned = plan(ENDPOINT_CONFIGS.get(live.scope, item["EndpointConfigName"]))
     except ApiError as fault:
@@ -160,7 +169,12 @@ def _resume(live: LiveEndpoint, item: Item, reason: str) -> None:
 
 
 def _existing(scope: Scope, name: str) -> LiveEndpoint:
-    return _live[scope, ENDPOINTS.get(scope, name)["EndpointName"]]
+    # A request may come before a saved endpoint is served again.
+    return _of(scope, ENDPOINTS.get(scope, name)["EndpointName"])
+
+
+def _of(scope: Scope, name: str) -> LiveEndpoint:
+    return _live.setdefault((scope, name), LiveEndpoint(scope, name))
 
 
 def _check(scope: Scope, deployment: Mapping[str, Any] | None) -> None:

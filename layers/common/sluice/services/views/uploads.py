@@ -18,6 +18,8 @@ from sluice.services.arrivals import Page, on_each
 PAGE = 1000
 # The status names so many quarantined objects.
 _SHOWN_ASIDE = 20
+# What settles while it is counted is looked at again so often.
+_LOOKS = 3
 _STATES = (keys.WAITING, keys.QUARANTINED, keys.SETTLED)
 _PREFIXES = {"waiting": keys.WAITING, "quarantined": keys.QUARANTINED, "included": keys.SETTLED}
 Keep = Callable[[Cloud, str, Sequence[Arrival]], list[Arrival]]
@@ -109,11 +111,25 @@ def _may_be_aside(cloud: Cloud, pipeline: Pipeline) -> bool:
 
 
 def counts(cloud: Cloud, pipeline: str, aside: int) -> dict[str, int]:
-    """Count arrived objects by status; `aside` is the number of quarantined ones."""
-    found: Counter[str] = Counter(arrival.status for arrival in arrivals.waiting(cloud, pipeline))
-    found["included"] += arrivals.counted(cloud, pipeline) or 0
+    """Count arrived objects by status; `aside` is the number of quarantined ones.
+
+    What settles meanwhile is counted at the one place or at the other, and not twice.
+    """
+    settled, found = _settled_and_waiting(cloud, pipeline)
+    found["included"] += settled
     found["quarantined"] = aside
     return {status: count for status, count in found.items() if count}
+
+
+def _settled_and_waiting(cloud: Cloud, pipeline: str) -> tuple[int, Counter[str]]:
+    """Read both as of one moment; while arrivals keep settling, rather leave some out than repeat them."""
+    settled = arrivals.counted(cloud, pipeline) or 0
+    for _ in range(_LOOKS):
+        found = Counter(arrival.status for arrival in arrivals.waiting(cloud, pipeline))
+        before, settled = settled, arrivals.counted(cloud, pipeline) or 0
+        if settled == before:
+            break
+    return before, Counter(found)
 
 
 def newest(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> dict[str, Arrival]:
