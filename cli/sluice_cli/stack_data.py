@@ -12,8 +12,10 @@ from sluice.domain import wording
 from sluice.domain.config import PipelineConfig
 from sluice.domain.config.checks.row_count import RowCountCheck
 from sluice.domain.config.models import Data
+from sluice.domain.failures import MissingError
 from sluice.quality.validation import DataFile
 from sluice.services import building, datasets
+from sluice_cli.errors import CommandError
 from sluice_cli.output import short
 from sluice_cli.target import Target
 
@@ -39,8 +41,17 @@ class Beside:
     is_known: bool = True
 
 
-def beside(target: Target | None, contract: PipelineConfig, names: Iterable[str], folder: Path) -> Beside:
-    """Fetch what files of these names are judged with to a folder; without a stack that is nothing."""
+def beside(
+    target: Target | None,
+    contract: PipelineConfig,
+    names: Iterable[str],
+    folder: Path,
+    given: Baseline | None = None,
+) -> Beside:
+    """Fetch what files of these names are judged with to a folder; without a stack that is nothing.
+
+    A `given` baseline replaces the stack's. Raises CommandError if that is pinned and has no profile.
+    """
     from sluice.quality.run import Baseline
 
     if target is None:
@@ -52,11 +63,7 @@ def beside(target: Target | None, contract: PipelineConfig, names: Iterable[str]
     version = state.dataset_version
     if version is None:
         return Beside((), Baseline(), f"{contract.name} has no data set yet in stack {target.stack}")
-    dataset = building.find_dataset(target.cloud, contract.name, version)
-    pinned = contract.data.drift.baseline if contract.data.drift else "previous"
-    of = version if pinned == "previous" else pinned
-    profile = building.find_profile(target.cloud, contract.name, of)
-    baseline = Baseline(dataset.rows if dataset else None, of, profile)
+    baseline = given or _baseline(target, contract, version)
     said = f"judged with data set {short(version)} of stack {target.stack}"
     if contract.data.mode == "replace":
         return Beside((), baseline, f"{said}, which the files replace")
@@ -71,6 +78,16 @@ def beside(target: Target | None, contract: PipelineConfig, names: Iterable[str]
         versions = [obj.version_id for obj in others]
         list(pool.map(lambda file, v: store.download(bucket, file.key, v, file.path), files, versions))
     return Beside(tuple(files), baseline, f"{said}, with its {wording.count(len(files), 'other object')}")
+
+
+def _baseline(target: Target, contract: PipelineConfig, version: str) -> Baseline:
+    from sluice.services import baselines
+
+    try:
+        return baselines.find(target.cloud, contract.name, contract.data, version)
+    except MissingError as error:
+        told = "--baseline takes the profile.json of an earlier validation in its place."
+        raise CommandError(f"{error}: a run of the stack would fail", hint=told) from None
 
 
 def unjudged(data: Data, baseline: Baseline, *, is_whole: bool) -> Iterator[str]:

@@ -190,7 +190,7 @@ def _validate(
         fetched = Path(scratch) / "fetched"
         fetched.mkdir()
         names = [path.name for path in files]
-        beside = stack_data.beside(target, contract, names, fetched)
+        beside = stack_data.beside(target, contract, names, fetched, given)
         outcome = run.validate(
             [*beside.files, *mine],
             contract.data,

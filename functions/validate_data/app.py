@@ -17,7 +17,6 @@ from sluice.domain.build.errors import BuildError
 from sluice.domain.config.models import Data
 from sluice.domain.data.datasets import DatasetManifest, beyond
 from sluice.domain.data.segments import DatasetHead
-from sluice.domain.failures import MissingError
 from sluice.events import ValidateDataTask, event_parser
 from sluice.lazy import dataclass
 from sluice.observability import logger
@@ -26,7 +25,7 @@ from sluice.quality import part_results, run
 from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
 from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.validation import Report
-from sluice.services import batching, building, datasets, environments, metering, segment_parts
+from sluice.services import baselines, batching, building, datasets, environments, metering, segment_parts
 from sluice.services.arrivals import on_each
 from sluice.services.building import Begun
 from sluice.services.segment_parts import Asked, Unjudged
@@ -245,22 +244,9 @@ def _left_s(context: LambdaContext) -> float:
 
 
 def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data, before: _Before) -> Baseline:
-    """Return the last valid version, and its profile or that of the pinned version."""
-    previous = before.version
     # A version that a person named came before the last valid one: it is no drift from that.
-    if previous is None or previous == task.dataset_version or before.is_given:
-        previous, rows = None, None
-    else:
-        rows = (cloud.catalog.get(keys.dataset_key(task.pipeline, previous)) or {}).get("rows")
-    if data.drift is None or data.drift.baseline == "previous":
-        return Baseline(
-            rows, previous or "", building.find_profile(cloud, task.pipeline, previous) if previous else None
-        )
-    pinned = data.drift.baseline
-    if (profile := building.find_profile(cloud, task.pipeline, pinned)) is None:
-        of_it = f"a version of {task.pipeline} without a profile of this format"
-        raise MissingError(f"data.drift.baseline is {pinned}, {of_it}")
-    return Baseline(rows, pinned, profile)
+    is_later = before.version != task.dataset_version and not before.is_given
+    return baselines.find(cloud, task.pipeline, data, before.version if is_later else None)
 
 
 def _write(

@@ -13,7 +13,7 @@ import fakes
 from build_world import PIPELINE_YAML, ROWS, Invoke, World
 from command_world import Stack
 from sluice_cli import main, stack_data, validation
-from sluice_cli.errors import EXIT_USAGE
+from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Options
 from sluice_cli.target import Target
 
@@ -40,6 +40,8 @@ def validate(
     monkeypatch.setattr(validation, "local_cloud", lambda: {} if cloud else None)
     monkeypatch.setattr(Options, "target", lambda options: found)
     result = CliRunner().invoke(main.app, ["validate", name, "--json", *more])
+    if isinstance(result.exception, CommandError):
+        raise result.exception
     assert result.exit_code in (0, 3), result.output
     answer: dict[str, Any] = json.loads(result.stdout)
     return answer
@@ -83,6 +85,21 @@ def test_in_mode_replace_the_files_are_judged_by_themselves_with_the_baseline(
     answer = validate(monkeypatch, world.cloud, "b.csv", ROWS)
     assert answer["reasons"] == ["2 rows after 90, a change of 0.977778, more than 0.9"]
     assert answer["judged_with"].endswith("which the files replace")
+
+
+def test_a_pinned_version_without_a_profile_is_refused_as_the_stack_would_fail(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert world.build("a.csv") == "registered"
+    pinned = "ab" * 32
+    Path("pipeline.yaml").write_text(CONTRACT.replace("{max: 0.2}", f"{{max: 0.2, baseline: {pinned}}}"))
+    with pytest.raises(CommandError, match=f"data.drift.baseline is {pinned}, .*: a run of the stack would"):
+        validate(monkeypatch, world.cloud, "b.csv", ROWS)
+    Path("pipeline.yaml").write_text(CONTRACT)
+    validate(monkeypatch, None, "b.csv", ROWS, "--output", "former")
+    Path("pipeline.yaml").write_text(CONTRACT.replace("{max: 0.2}", f"{{max: 0.2, baseline: {pinned}}}"))
+    answer = validate(monkeypatch, world.cloud, "b.csv", ROWS, "--baseline", "former/profile.json")
+    assert not [sentence for sentence in answer["not_judged"] if sentence.startswith("drift")]
 
 
 def test_a_pipeline_that_the_stack_has_not_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
