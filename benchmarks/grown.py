@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import fakes
+from sluice.adapters import multipart
 from sluice.catalog import keys
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
 from sluice.ports import Item, ObjectHead
@@ -223,6 +224,7 @@ class GrownObjects(fakes.FakeObjects):
     # Objects of the past whose content is computed on reading, by URI.
     deleted: set[str] = field(default_factory=set)
     computed: dict[str, Callable[[], bytes]] = field(default_factory=dict)
+    made: dict[str, bytes] = field(default_factory=dict)
     count: Count = field(default_factory=Count)
 
     def __post_init__(self) -> None:
@@ -254,11 +256,7 @@ class GrownObjects(fakes.FakeObjects):
         return super().folders(bucket, prefix)
 
     def read(self, uri: str) -> bytes:
-        computed = self.computed.get(uri)
-        # Of this thread alone: others may make up what they read at the same time.
-        start = time.thread_time()
-        data = computed() if computed else super().read(uri)
-        self.count.made_s += time.thread_time() - start
+        data = self._made(uri)
         self.count.requests += 1
         self.count.bytes += len(data)
         return data
@@ -267,12 +265,48 @@ class GrownObjects(fakes.FakeObjects):
         self.count.requests += 1
         super().download(bucket, key, version_id, path)
 
-    def extend(self, source_uri: str, cut_bytes: int, tail: bytes, uri: str) -> None:
-        """S3 copies what is there: only the tail is this machine's."""
-        self.count.requests += 2
-        self.write(uri, tail)
-        before = self.computed.get(source_uri, partial(super().read, source_uri))
-        self.computed[uri] = lambda: before()[:-cut_bytes] + tail
+    def chunks(
+        self, bucket: str, key: str, version_id: str | None = None, span: tuple[int, int] | None = None
+    ) -> Iterator[bytes]:
+        uri = f"s3://{bucket}/{key}"
+        data = self._made(uri) if uri in self.computed else self._existing(bucket, key, version_id).data
+        found = data[span[0] : span[1] + 1] if span else data
+        self.count.requests += 1
+        self.count.bytes += len(found)
+        yield found
+
+    def _made(self, uri: str) -> bytes:
+        """Return an object's content, if need be made up now."""
+        if uri not in self.computed:
+            return super().read(uri)
+        if uri not in self.made:
+            # Of this thread alone: others may make up what they read at the same time.
+            start = time.thread_time()
+            self.made[uri] = self.computed[uri]()
+            self.count.made_s += time.thread_time() - start
+        return self.made[uri]
+
+    def splice(self, source_uri: str, pieces: Sequence[slice | bytes], uri: str) -> None:
+        """S3 copies what is large: the rest is this machine's, and is counted as its adapter asks for it."""
+        source = self._made(source_uri)
+        self.made.pop(uri, None)
+        self.computed.pop(uri, None)
+        if len(source) < multipart.PART_BYTES_MIN:
+            self.count.requests += 2
+            self.count.bytes += len(source)
+            self.write(uri, _spliced(source, pieces))
+            return
+        parts = multipart.plan(len(source), pieces)
+        # Opening the source, beginning and completing the upload, and its parts.
+        self.count.requests += 3 + len(parts)
+        self.write(uri, b"".join(self._body(source, part) for part in parts if isinstance(part, list)))
+        self.computed[uri] = partial(_spliced, source, pieces)
+
+    def _body(self, source: bytes, part: list[range | bytes]) -> bytes:
+        read = [each for each in part if isinstance(each, range)]
+        self.count.requests += len(read)
+        self.count.bytes += sum(map(len, read))
+        return b"".join(source[each[0] : each[-1] + 1] if isinstance(each, range) else each for each in part)
 
     def _old(self, bucket: str, key: str) -> ObjectHead:
         return ObjectHead(bucket, key, "v1", 1000, "", "2026-01-01T00:00:00.000Z")
@@ -285,6 +319,10 @@ class GrownObjects(fakes.FakeObjects):
         if (held := self.past.get(bucket)) and held.find(key) is not None:
             return fakes._Version("v1", b"x,y\n1,0\n", "text/csv", "2026-01-01T00:00:00.000Z")
         return super()._version(bucket, key, version_id)
+
+
+def _spliced(source: bytes, pieces: Sequence[slice | bytes]) -> bytes:
+    return b"".join(source[each] if isinstance(each, slice) else each for each in pieces)
 
 
 class GrownRegistry(fakes.FakeRegistry):

@@ -8,6 +8,7 @@ The functions and commands are the real ones, over a catalog and a bucket in mem
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,10 +36,11 @@ from figures import arguments
 from grown import Count, GrownCatalog, GrownObjects, GrownRegistry, Numbered
 from sluice import wiring
 from sluice.catalog import keys
-from sluice.domain import canonical, times
+from sluice.domain import times
 from sluice.domain.config.models import Data
 from sluice.domain.data import segments
-from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.data.datasets import LIST_END, DatasetManifest, ObjectVersion, list_opening, listed
+from sluice.domain.data.segment_files import SegmentFile
 from sluice.domain.data.segments import DatasetHead, Segment
 from sluice.domain.locations import Locations
 from sluice.quality import run
@@ -67,6 +69,8 @@ class Measured:
     requests: int
     items: int
     seconds: float
+    # Of objects, except their own content.
+    bytes: int = 0
 
 
 def name(number: int) -> str:
@@ -167,7 +171,7 @@ def add_dataset(world: World, size: int, project: str) -> None:
         full = segments.OBJECTS_MAX
         places = Locations(fakes.ARTIFACT_BUCKET, PIPELINE)
         parts = [range(first, min(first + full, size)) for first in range(0, size, full)]
-        head = DatasetHead(tuple(map(past_segment, parts)))
+        head = DatasetHead(tuple(past_segment(part) for part in parts))
         assert isinstance(cloud.objects, GrownObjects)
         for part in parts:
             cloud.objects.computed[places.segment(sha256(part.start))] = partial(segment_file, part)
@@ -209,17 +213,17 @@ def of_many(data: Data, parts: Sequence[bytes]) -> bytes:
 
 
 def past_segment(part: range) -> Segment:
-    return Segment(sha256(part.start), len(part), 1000 * len(part), name(part[0]), name(part[-1]))
+    length = len(listed([*map(name, part)]))
+    return Segment(sha256(part.start), len(part), 1000 * len(part), name(part[0]), name(part[-1]), length)
 
 
 def segment_file(part: range) -> bytes:
-    """Write a segment's file; the state of its hash is any number, as it is not checked."""
-    listed = [asdict(ObjectVersion(name(n), "v1", 1000, CONTENT_SHA256)) for n in part]
-    return canonical.to_json({"objects": listed, "state": "3"})
+    return SegmentFile.of(ObjectVersion(name(n), "v1", 1000, CONTENT_SHA256) for n in part).data
 
 
 def files(size: int) -> bytes:
-    return json.dumps([{"prefix": f"s3://{fakes.DATA_BUCKET}/"}, *map(name, range(size))]).encode()
+    keys = listed([*map(name, range(size))])
+    return list_opening(fakes.DATA_BUCKET) + keys + LIST_END
 
 
 class Measure:
@@ -236,12 +240,17 @@ class Measure:
         assert isinstance(objects, GrownObjects)
         assert isinstance(registry, GrownRegistry)
         catalog.count, objects.count, registry.count = Count(), Count(), Count()
+        # What the past takes in memory is not looked through meanwhile.
+        gc.collect()
+        gc.disable()
         start = processor_s()
         answer = call()
         seconds = processor_s() - start - objects.count.made_s
+        gc.enable()
         counts = (catalog.count, objects.count, registry.count)
         asked = sum(count.requests for count in counts) + catalog.count.writes
-        self.found[what] = Measured(asked, sum(count.items for count in counts), seconds)
+        items = sum(count.items for count in counts)
+        self.found[what] = Measured(asked, items, seconds, objects.count.bytes)
         return answer
 
 
@@ -418,7 +427,8 @@ def build_after_build(builds: int) -> None:
     """Let a data set grow by a thousand objects a build, and compare the last builds with the first."""
     cloud, head = fakes.Cloud(), DatasetHead()
     cloud.objects = GrownObjects()
-    cloud.objects.write(Locations(fakes.ARTIFACT_BUCKET, PIPELINE).dataset_files(head.version), b"[]")
+    empty = list_opening(fakes.DATA_BUCKET) + LIST_END
+    cloud.objects.write(Locations(fakes.ARTIFACT_BUCKET, PIPELINE).dataset_files(head.version), empty)
     costs: list[tuple[float, int, int]] = []
     for build in range(builds):
         numbers = range(build * 1000, build * 1000 + 1000)

@@ -244,8 +244,9 @@ class FakeObjects:
         self.write(uri, data, content_type)
         return True
 
-    def extend(self, source_uri: str, cut_bytes: int, tail: bytes, uri: str) -> None:
-        self.write(uri, self._existing(*_split(source_uri), None).data[:-cut_bytes] + tail)
+    def splice(self, source_uri: str, pieces: Sequence[slice | bytes], uri: str) -> None:
+        found = self._existing(*_split(source_uri), None).data
+        self.write(uri, b"".join(found[each] if isinstance(each, slice) else each for each in pieces))
 
     def copy(self, source: ObjectHead, uri: str) -> None:
         self.write(uri, self._existing(source.bucket, source.key, source.version_id).data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from sluice.catalog.changes import builds, data
 from sluice.domain import failures, times
 from sluice.domain.build.errors import BuildError
 from sluice.domain.config.models import Data
-from sluice.domain.data.datasets import DatasetManifest, beyond
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, beyond
 from sluice.domain.data.segments import DatasetHead
 from sluice.events import ValidateDataTask, event_parser
 from sluice.lazy import dataclass
@@ -196,7 +196,7 @@ def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None,
     if head is not None and head.objects > part_results.OBJECTS_MAX:
         return _Judged(_refuse_many(asked, task, head.objects, why))
     held = _held(asked, task, head)
-    manifest = DatasetManifest.of(obj for part in held.values() for obj in part.objects)
+    manifest = DatasetManifest.of(obj for objects in held.values() for obj in objects)
     if len(manifest.objects) > part_results.OBJECTS_MAX:
         return _Judged(_refuse_many(asked, task, len(manifest.objects), why), manifest)
     if manifest.size_bytes > asked.room_bytes:
@@ -217,11 +217,14 @@ def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None,
     return _Judged(outcome, manifest)
 
 
-def _held(asked: Asked, task: ValidateDataTask, head: DatasetHead | None) -> Mapping[str, DatasetManifest]:
+def _held(
+    asked: Asked, task: ValidateDataTask, head: DatasetHead | None
+) -> Mapping[str, Sequence[ObjectVersion]]:
     """Return all objects of a version, by segment; an older stack's is one."""
     if head is None:
-        return {"": datasets.find_manifest(asked.cloud, task.pipeline, task.dataset_version)}
-    return datasets.find_all(asked.cloud, task.pipeline, head).segments
+        return {"": datasets.find_manifest(asked.cloud, task.pipeline, task.dataset_version).objects}
+    found = datasets.find_all(asked.cloud, task.pipeline, head).segments
+    return {digest: each.objects for digest, each in found.items()}
 
 
 def _former_part(cloud: Cloud, task: ValidateDataTask, head: DatasetHead, before: _Before) -> bytes | None:

@@ -153,7 +153,7 @@ def test_the_version_that_was_seen_is_what_is_copied(
     s3: Any, objects: S3Objects, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     """Also by parts, as S3 copies no more than five gigabytes at once."""
-    monkeypatch.setattr("sluice.adapters.objects._COPY_BYTES", most)
+    monkeypatch.setattr("sluice.adapters.multipart.COPY_BYTES_MAX", most)
     body = bytes(range(256)) * 4096 * 10
     put(s3, "p/model.tar.gz", body)
     head = objects.head(BUCKET, "p/model.tar.gz")
@@ -163,26 +163,48 @@ def test_the_version_that_was_seen_is_what_is_copied(
     assert objects.read(f"s3://{BUCKET}/models/model.tar.gz") == body
 
 
-@pytest.mark.parametrize("size", [3, 5 * 1024**2 - 1, 5 * 1024**2 + 1, 12 * 1024**2])
-def test_an_object_is_extended_whatever_its_size(s3: Any, objects: S3Objects, size: int) -> None:
-    body = b"x" * (size - 1) + b"]"
+@pytest.mark.parametrize("size", [3, 5 * 1024**2 - 1, 5 * 1024**2, 12 * 1024**2, 24 * 1024**2])
+def test_an_object_is_put_together_of_another_whatever_its_size(
+    s3: Any, objects: S3Objects, size: int
+) -> None:
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     put(s3, "p/files", body)
-    objects.extend(f"s3://{BUCKET}/p/files", 1, b", more]", f"s3://{BUCKET}/p/longer")
-    assert objects.read(f"s3://{BUCKET}/p/longer") == body[:-1] + b", more]"
+    third = size // 3
+    cases: list[tuple[list[slice | bytes], bytes]] = [
+        ([slice(0, -1), b", more]"], body[:-1] + b", more]"),
+        (
+            [slice(0, third), b"new", slice(third + 1, -1), b"]"],
+            body[:third] + b"new" + body[third + 1 : -1] + b"]",
+        ),
+        ([slice(2 * third, None), b"-", slice(0, 1)], body[2 * third :] + b"-" + body[:1]),
+    ]
+    for pieces, expected in cases:
+        objects.splice(f"s3://{BUCKET}/p/files", pieces, f"s3://{BUCKET}/p/other")
+        assert objects.read(f"s3://{BUCKET}/p/other") == expected
     with pytest.raises(FileNotFoundError):
-        objects.extend(f"s3://{BUCKET}/p/none", 1, b"]", f"s3://{BUCKET}/p/longer")
+        objects.splice(f"s3://{BUCKET}/p/none", [b"]"], f"s3://{BUCKET}/p/other")
 
 
-def test_a_large_object_is_extended_without_being_read(
+def test_of_a_large_object_as_much_is_read_as_its_cuts_need(
     s3: Any, objects: S3Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.adapters.objects._COPY_BYTES", 6 * 1024**2)
-    monkeypatch.setattr(objects, "read", lambda uri: pytest.fail("it is read"))
-    put(s3, "p/files", b"x" * (12 * 1024**2) + b"]")
-    objects.extend(f"s3://{BUCKET}/p/files", 1, b"]]", f"s3://{BUCKET}/p/longer")
-    head = objects.head(BUCKET, "p/longer")
-    assert head is not None
-    assert head.size_bytes == 12 * 1024**2 + 2
+    monkeypatch.setattr("sluice.adapters.multipart.COPY_BYTES_MAX", 12 * 1024**2)
+    read, chunks = list[int](), objects.chunks
+
+    def counted(*given: Any, **span: Any) -> Iterator[bytes]:
+        for chunk in chunks(*given, **span):
+            read.append(len(chunk))
+            yield chunk
+
+    monkeypatch.setattr(objects, "chunks", counted)
+    body = bytes(range(256)) * 4096 * 40
+    put(s3, "p/files", body)
+    uri = f"s3://{BUCKET}/p/longer"
+    objects.splice(f"s3://{BUCKET}/p/files", [slice(0, -1), b"]]"], uri)
+    assert read == []
+    objects.splice(f"s3://{BUCKET}/p/files", [slice(0, 9), b"new", slice(99, None)], uri)
+    assert sum(read) == 5 * 1024**2 - 3
+    assert s3.get_object(Bucket=BUCKET, Key="p/longer")["Body"].read() == body[:9] + b"new" + body[99:]
 
 
 def test_the_tags_of_an_objects_owner_stay_and_leave_room_or_none(s3: Any, objects: S3Objects) -> None:

@@ -116,10 +116,10 @@ class Objects(Protocol):
     def create(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
         """Write one object if there is none yet; False if there is one."""
 
-    def extend(self, source_uri: str, cut_bytes: int, tail: bytes, uri: str) -> None:
-        """Write an object like another, but with a tail in place of the other's last bytes.
+    def splice(self, source_uri: str, pieces: Sequence[slice | bytes], uri: str) -> None:
+        """Write an object of pieces: bytes, and slices of another object in any order.
 
-        S3 copies a large one, without reading it here. Raises FileNotFoundError if there is no source.
+        S3 copies large slices, without reading them here. Raises FileNotFoundError if there is no source.
         """
 
     def copy(self, source: ObjectHead, uri: str) -> None:

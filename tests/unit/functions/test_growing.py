@@ -164,7 +164,9 @@ def test_a_build_reads_of_what_changed_its_segment_alone(world: World, act: str)
     head = datasets.find_head(world.cloud, PIPELINE, made["dataset_version"])
     assert head is not None
     kept = [each for each in before.segments if each.first != f"{PIPELINE}/2.csv" or act == "again"]
-    assert head.segments[: len(kept)] == tuple(kept)
+    # With another content an object stays where it was.
+    there = [each for each in head.segments if act != "overwrite" or each.first != f"{PIPELINE}/2.csv"]
+    assert there[: len(kept)] == kept
     assert head.parent == (before.version if act == "again" else None)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from sluice.adapters import multipart
 from sluice.adapters.clients import client, error_code
 from sluice.domain import times
 from sluice.domain.digests import Part
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 20
 _TAGS_MAX = 10
-# S3 copies at most this much at once.
-_COPY_BYTES = 5 * 1024**3
-# The least size that S3 takes of an upload's parts; the last may be smaller.
-_PART_BYTES_MIN = 5 * 1024**2
 _ABSENT = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket"}
 
 
@@ -132,42 +129,50 @@ class S3Objects:
             "Key": source.key,
             "VersionId": source.version_id,
         }
-        if source.size_bytes <= _COPY_BYTES:
+        if source.size_bytes <= multipart.COPY_BYTES_MAX:
             # Do not copy the source's tags, which would need a permission to read.
             self._s3.copy_object(Bucket=bucket, Key=key, CopySource=origin, TaggingDirective="REPLACE")
             return
-        self._assemble(bucket, key, origin, source.size_bytes)
+        self._assemble(uri, origin, multipart.plan(source.size_bytes, [slice(None)]))
 
-    def extend(self, source_uri: str, cut_bytes: int, tail: bytes, uri: str) -> None:
-        bucket, key = bucket_and_key(uri)
+    def splice(self, source_uri: str, pieces: Sequence[slice | bytes], uri: str) -> None:
         found = self.open(*bucket_and_key(source_uri))
         if found is None:
             raise FileNotFoundError(source_uri)
         head, chunks = found
-        kept = head.size_bytes - cut_bytes
-        if kept < _PART_BYTES_MIN:
-            self.write(uri, b"".join(chunks)[:kept] + tail, "application/json")
+        if head.size_bytes >= multipart.PART_BYTES_MIN:
+            parts = multipart.plan(head.size_bytes, pieces)
+            self._assemble(uri, {"Bucket": head.bucket, "Key": head.key}, parts)
         else:
-            self._assemble(bucket, key, {"Bucket": head.bucket, "Key": head.key}, kept, tail)
+            source = b"".join(chunks)
+            body = b"".join(source[each] if isinstance(each, slice) else each for each in pieces)
+            self.write(uri, body, "application/json")
 
-    def _assemble(
-        self, bucket: str, key: str, origin: CopySourceTypeDef, size_bytes: int, tail: bytes = b""
-    ) -> None:
-        """Make an object in S3 of another's first bytes and a tail."""
+    def _assemble(self, uri: str, origin: CopySourceTypeDef, parts: Sequence[multipart.Part]) -> None:
+        """Make an object in S3 of parts, which are copied from another object or uploaded."""
+        bucket, key = bucket_and_key(uri)
         upload_id = self._s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
         upload: dict[str, Any] = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
-        parts: list[CompletedPartTypeDef] = []
-        for number, start in enumerate(range(0, size_bytes, _COPY_BYTES), 1):
-            span = f"bytes={start}-{min(start + _COPY_BYTES, size_bytes) - 1}"
-            answer = self._s3.upload_part_copy(
-                **upload, PartNumber=number, CopySource=origin, CopySourceRange=span
-            )
-            parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
-        if tail:
-            number = len(parts) + 1
-            etag = self._s3.upload_part(**upload, PartNumber=number, Body=tail)["ETag"]
-            parts.append({"PartNumber": number, "ETag": etag})
-        self._s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+        done: list[CompletedPartTypeDef] = []
+        for number, part in enumerate(parts, 1):
+            if isinstance(part, range):
+                answer = self._s3.upload_part_copy(
+                    **upload,
+                    PartNumber=number,
+                    CopySource=origin,
+                    CopySourceRange=f"bytes={part[0]}-{part[-1]}",
+                )
+                etag = answer["CopyPartResult"]["ETag"]
+            else:
+                body = b"".join(self._bytes(origin, each) for each in part)
+                etag = self._s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
+            done.append({"PartNumber": number, "ETag": etag})
+        self._s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+
+    def _bytes(self, origin: CopySourceTypeDef, part: range | bytes) -> bytes:
+        if isinstance(part, bytes):
+            return part
+        return b"".join(self.chunks(origin["Bucket"], origin["Key"], span=(part[0], part[-1])))
 
     def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
         with path.open("wb") as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING
 from sluice.domain import canonical
 from sluice.domain.data import datasets, segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
-from sluice.domain.data.segments import DatasetHead, Packed
+from sluice.domain.data.segment_files import SegmentFile
+from sluice.domain.data.segments import Change, DatasetHead, Packed, Segment
+from sluice.domain.locations import bucket_and_key
 from sluice.lazy import dataclass
 from sluice.services.arrivals import on_each
 from sluice.services.building import locations
@@ -36,16 +37,24 @@ def find_manifest(cloud: Cloud, pipeline: str, version: str) -> DatasetManifest:
     return find_all(cloud, pipeline, head).objects
 
 
-def read_segments(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict[str, DatasetManifest]:
+def read_segments(cloud: Cloud, pipeline: str, digests: Collection[str]) -> dict[str, SegmentFile]:
     """Read segments, by digest."""
     places = locations(cloud, pipeline)
-    read = on_each(digests, lambda digest: cloud.objects.read(places.segment(digest)))
-    return dict(zip(digests, map(segments.from_file, read), strict=True))
+    read = on_each(digests, lambda digest: SegmentFile(cloud.objects.read(places.segment(digest))))
+    return dict(zip(digests, read, strict=True))
 
 
 def find_added(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetManifest:
     """Read the objects that a version has and its parent lacks."""
-    return _all(read_segments(cloud, pipeline, head.added))
+    return _all(read_segments(cloud, pipeline, head.added).values())
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A segment that was read, and the objects that were wanted of it."""
+
+    file: SegmentFile
+    objects: Sequence[ObjectVersion]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,64 +62,59 @@ class Held:
     """Objects that a version holds, and the segments that were read to find them, by digest."""
 
     objects: DatasetManifest
-    segments: Mapping[str, DatasetManifest]
+    segments: Mapping[str, Found]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Found]) -> Held:
+        return cls(DatasetManifest.of(obj for each in found.values() for obj in each.objects), found)
 
 
 def find_all(cloud: Cloud, pipeline: str, head: DatasetHead) -> Held:
     """Find all objects of a version."""
     read = read_segments(cloud, pipeline, [each.digest for each in head.segments])
-    return Held(_all(read), read)
+    return Held.of({digest: Found(file, file.objects()) for digest, file in read.items()})
 
 
 def find_near(cloud: Cloud, pipeline: str, head: DatasetHead, keys: Collection[str]) -> Held:
     """Find what a version holds at some keys, below or above them; reads the segments that may hold it."""
     read = read_segments(cloud, pipeline, head.near(keys)) if keys else {}
     folders = {folder for key in keys for folder in segments.above(key)}
-    found = (obj for obj in _all(read).objects if segments.is_near(obj.key, keys, folders))
-    return Held(DatasetManifest.of(found), read)
+    return Held.of({digest: Found(file, [*file.near(keys, folders)]) for digest, file in read.items()})
 
 
-def _all(read: Mapping[str, DatasetManifest]) -> DatasetManifest:
-    return DatasetManifest.of(obj for manifest in read.values() for obj in manifest.objects)
+def _all(files: Iterable[SegmentFile]) -> DatasetManifest:
+    return DatasetManifest.of(obj for file in files for obj in file.objects())
 
 
 def grow(cloud: Cloud, pipeline: str, former: DatasetHead, new: Iterable[ObjectVersion]) -> DatasetHead:
     """Store a version with these objects and those of a former one, without reading the latter."""
     added = [*segments.parts(sorted(new))]
-    _write_segments(cloud, pipeline, added)
-    head = former.grown(added)
-    keys = [obj.key for each in added for obj in each.objects.objects]
-    _write_files(cloud, pipeline, former.version, head.version, keys)
-    return _store(cloud, pipeline, _merge_small(cloud, pipeline, head))
+    return _store(cloud, pipeline, former, former.grown(added), added)
 
 
 def change(
     cloud: Cloud, pipeline: str, former: DatasetHead, held: Held, wanted: DatasetManifest
 ) -> DatasetHead:
-    """Store a version that has the wanted objects in place of those that were found in a former one."""
+    """Store a version that has the wanted objects in place of those that were found in a former one.
+
+    An object with new content stays in its segment.
+    """
     before, after = set(held.objects.objects), set(wanted.objects)
-    gone, new = before - after, after - before
+    gone, new = {obj.key for obj in before - after}, {obj.key: obj for obj in after - before}
     if not gone:
-        return grow(cloud, pipeline, former, new) if new else former
-    split = {
-        digest: segments.split(part, gone)
-        for digest, part in held.segments.items()
-        if not gone.isdisjoint(part.objects)
-    }
-    lost = {digest: lost for digest, (_, lost) in split.items()}
-    rest = [Packed.of(left) for left, _ in split.values() if left.objects]
-    added = [*segments.parts(sorted(new))]
-    _write_segments(cloud, pipeline, [*rest, *added])
+        return grow(cloud, pipeline, former, new.values()) if new else former
+    changes: dict[str, Change] = {}
+    for each in former.segments:
+        found = held.segments.get(each.digest)
+        lost = [obj for obj in found.objects if obj.key in gone] if found else []
+        # A version of a former release may name a segment twice.
+        if found and lost and each.digest not in changes:
+            put = [new.pop(obj.key) for obj in lost if obj.key in new]
+            changes[each.digest] = Change.of(each, found.file, lost, put)
+    added = [*segments.parts(sorted(new.values()))]
     # It did not only grow: its objects are judged anew.
-    head = replace(former.reduced(lost, rest).grown(added), parent=None, added=())
-    # A version of a former release may list a key twice.
-    listed = Counter(
-        obj.key for each in former.segments if each.digest in lost for obj in lost[each.digest].objects
-    )
-    replaced = {obj.key for obj in new if listed[obj.key] == 1}
-    more = sorted({obj.key for obj in new} - replaced)
-    _write_files(cloud, pipeline, former.version, head.version, more, listed.keys() - replaced)
-    return _store(cloud, pipeline, _merge_small(cloud, pipeline, head))
+    head = replace(former.changed(changes).grown(added), parent=None, added=())
+    return _store(cloud, pipeline, former, head, added, changes)
 
 
 def make(cloud: Cloud, pipeline: str, manifest: DatasetManifest, former: DatasetHead | None) -> DatasetHead:
@@ -118,57 +122,151 @@ def make(cloud: Cloud, pipeline: str, manifest: DatasetManifest, former: Dataset
     if former is not None:
         return change(cloud, pipeline, former, find_all(cloud, pipeline, former), manifest)
     added = [*segments.parts(manifest.objects)]
-    _write_segments(cloud, pipeline, added)
     head = replace(DatasetHead().grown(added), parent=None, added=())
-    files = datasets.files_manifest(cloud.data_bucket, manifest.objects)
-    uri = locations(cloud, pipeline).dataset_files(head.version)
-    cloud.objects.write(uri, json.dumps(files).encode(), _JSON)
-    return _store(cloud, pipeline, head)
+    return _store(cloud, pipeline, None, head, added)
 
 
-def _store(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
+def _store(
+    cloud: Cloud,
+    pipeline: str,
+    former: DatasetHead | None,
+    head: DatasetHead,
+    added: Sequence[Packed],
+    changes: Mapping[str, Change] | None = None,
+) -> DatasetHead:
+    """Write a version's segments, its list of files, and at last its head."""
+    changes = changes or {}
+    changed = {each.segment.digest: each.file for each in changes.values() if each.segment and each.file}
+    _write_segments(cloud, pipeline, {**changed, **{each.segment.digest: each.file for each in added}})
+    head, small, merged = _merge_small(cloud, pipeline, head)
+    listed = {each.segment.digest: each.listed for each in (*added, *merged)}
+    head = _write_list(cloud, pipeline, former, head, _Edit(listed, changes, small))
     cloud.objects.write(locations(cloud, pipeline).dataset_manifest(head.version), head.to_json(), _JSON)
     return head
 
 
-def _write_segments(cloud: Cloud, pipeline: str, packed: Iterable[Packed]) -> None:
+def _write_segments(cloud: Cloud, pipeline: str, files: Mapping[str, SegmentFile]) -> None:
     """Write segments, named by their digests, so that writing one again changes nothing."""
     places = locations(cloud, pipeline)
-    for each in packed:
-        cloud.objects.create(places.segment(each.segment.digest), each.file, _JSON)
+    for digest, file in files.items():
+        cloud.objects.create(places.segment(digest), file.data, _JSON)
 
 
-def _merge_small(cloud: Cloud, pipeline: str, head: DatasetHead) -> DatasetHead:
-    """Merge small segments once there are many, so that heads stay short: the work is bounded."""
+def _merge_small(
+    cloud: Cloud, pipeline: str, head: DatasetHead
+) -> tuple[DatasetHead, dict[str, SegmentFile], list[Packed]]:
+    """Merge small segments once there are many, so that heads stay short: the work is bounded.
+
+    Returns the version, the segments that were merged, and what they became.
+    """
     if not head.small:
-        return head
-    digests = [each.digest for each in head.small]
-    objects = sorted(obj for each in read_segments(cloud, pipeline, digests).values() for obj in each.objects)
-    merged, rows = [*segments.parts(objects)], read_rows(cloud, pipeline, digests)
-    _write_segments(cloud, pipeline, merged)
+        return head, {}, []
+    small = read_segments(cloud, pipeline, [each.digest for each in head.small])
+    merged, rows = [*segments.parts(_all(small.values()).objects)], read_rows(cloud, pipeline, small)
+    _write_segments(cloud, pipeline, {part.segment.digest: part.file for part in merged})
     for part in merged:
-        write_segment_rows(cloud, pipeline, part.segment.digest, part.objects, rows)
-    return head.merged(head.small, merged)
+        write_segment_rows(cloud, pipeline, part.segment.digest, part.file.keys(), rows)
+    return head.merged(head.small, merged), small, merged
 
 
-def _write_files(
-    cloud: Cloud,
-    pipeline: str,
-    former: str,
-    version: str,
-    new_keys: Sequence[str],
-    lost_keys: Collection[str] = (),
-) -> None:
-    """Write the list of files that a job reads: SageMaker takes one list for an input, of any length."""
+# --------------------------------------------------------------------------------------- the list of files
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """How a version's segments came of a former one's, all by digest.
+
+    `listed` are the keys of new segments as a list has them. Others changed, and `small` ones were merged.
+    """
+
+    listed: Mapping[str, bytes]
+    changes: Mapping[str, Change]
+    small: Mapping[str, SegmentFile]
+
+    def after(self, digest: str) -> str:
+        """Return what a former segment became; empty if nothing was left."""
+        change = self.changes.get(digest)
+        return digest if change is None else change.segment.digest if change.segment else ""
+
+    def keeps_keys(self, digest: str) -> bool:
+        return digest not in self.changes or not self.changes[digest].unlisted
+
+
+def _write_list(
+    cloud: Cloud, pipeline: str, former: DatasetHead | None, head: DatasetHead, edit: _Edit
+) -> DatasetHead:
+    """Write the list of files that jobs read, of a former list and what is new; S3 copies what is large."""
+    if former is None:
+        return _write_list_anew(cloud, pipeline, head, edit.listed)
     places = locations(cloud, pipeline)
-    uri = places.dataset_files(version)
-    if not lost_keys:
-        tail = "".join(f", {json.dumps(key)}" for key in new_keys) + "]"
-        cloud.objects.extend(places.dataset_files(former), 1, tail.encode(), uri)
-        return
-    prefix, *listed = json.loads(cloud.objects.read(places.dataset_files(former)))
-    files = [prefix, *(key for key in listed if key not in lost_keys), *new_keys]
-    cloud.objects.write(uri, json.dumps(files).encode(), _JSON)
+    source, uri = places.dataset_files(former.version), places.dataset_files(head.version)
+    before = [each.digest for each in former.segments]
+    stay = [each.digest for each in head.segments[: len(before)]]
+    if stay == [edit.after(digest) for digest in before] and all(map(edit.keeps_keys, before)):
+        tail = (edit.listed[each.digest] for each in head.segments[len(before) :])
+        cloud.objects.splice(source, [slice(0, -len(datasets.LIST_END)), *tail, datasets.LIST_END], uri)
+        return head
+    begin = len(datasets.list_opening(cloud.data_bucket))
+    pieces = _pieces(cloud, source, former.listed_at(begin), head, edit)
+    if pieces is None:
+        return _write_list_anew(cloud, pipeline, head, edit.listed)
+    cloud.objects.splice(source, [slice(0, begin), *pieces, datasets.LIST_END], uri)
+    return head
+
+
+def _pieces(
+    cloud: Cloud, source: str, spans: Mapping[str, slice], head: DatasetHead, edit: _Edit
+) -> list[slice | bytes] | None:
+    """Return a list's keys by segment: parts of the former list, and those that are new or cut.
+
+    None if the former list lacks a key where it should be: it may have been written anew, in another order,
+    when the same version was made again in another way.
+    """
+    digests = {each.digest for each in head.segments}
+    found: dict[str, slice | bytes] = {**edit.listed}
+    cuts: list[tuple[slice, Sequence[str], str]] = []
+    for digest, span in spans.items():
+        after, change = edit.after(digest), edit.changes.get(digest)
+        if after not in digests:
+            file = change.before if change else edit.small[digest]
+            cuts.append((span, file.keys(), ""))
+        elif change and change.unlisted:
+            cuts.append((span, change.unlisted, after))
+        else:
+            found[after] = span
+    bucket, key = bucket_and_key(source)
+
+    def cut(each: tuple[slice, Sequence[str], str]) -> bytes | None:
+        span, keys, _ = each
+        part = b"".join(cloud.objects.chunks(bucket, key, span=(span.start, span.stop - 1)))
+        return datasets.unlisted(part, keys)
+
+    for (_, _, after), rest in zip(cuts, on_each(cuts, cut), strict=True):
+        if rest is None or bool(rest) != bool(after):
+            return None
+        found[after] = rest
+    return [found[each.digest] for each in head.segments] if spans else None
+
+
+def _write_list_anew(
+    cloud: Cloud, pipeline: str, head: DatasetHead, known: Mapping[str, bytes]
+) -> DatasetHead:
+    """Write the list of a version of which no former list tells; its head tells what is where from now on."""
+    places = locations(cloud, pipeline)
+
+    def listed(each: Segment) -> tuple[Segment, bytes]:
+        if each.digest in known:
+            return each, known[each.digest]
+        file = SegmentFile(cloud.objects.read(places.segment(each.digest)))
+        packed = Packed.of(file, each.size_bytes)
+        # Its name stays, though an older stack's file has more in it.
+        return replace(packed.segment, digest=each.digest), packed.listed
+
+    found = on_each(head.segments, listed)
+    opening = datasets.list_opening(cloud.data_bucket)
+    files = b"".join((opening, *(keys for _, keys in found), datasets.LIST_END))
+    cloud.objects.write(places.dataset_files(head.version), files, _JSON)
+    return replace(head, segments=tuple(each for each, _ in found))
 
 
 # -------------------------------------------------------------------------------------------- rows of objects
@@ -181,15 +279,15 @@ def write_rows(cloud: Cloud, pipeline: str, head: DatasetHead, rows: Mapping[str
     own = [each.digest for each in head.segments if each.digest not in shared]
     # What was added may have been merged into others since.
     known = {**read_rows(cloud, pipeline, {*own, *head.added}), **rows}
-    for digest, manifest in read_segments(cloud, pipeline, own).items():
-        write_segment_rows(cloud, pipeline, digest, manifest, known)
+    for digest, file in read_segments(cloud, pipeline, own).items():
+        write_segment_rows(cloud, pipeline, digest, file.keys(), known)
 
 
 def write_segment_rows(
-    cloud: Cloud, pipeline: str, digest: str, manifest: DatasetManifest, rows: Mapping[str, int]
+    cloud: Cloud, pipeline: str, digest: str, keys: Iterable[str], rows: Mapping[str, int]
 ) -> None:
     """Store the rows of those objects of a segment whose rows are known."""
-    known = {obj.key: rows[obj.key] for obj in manifest.objects if obj.key in rows}
+    known = {key: rows[key] for key in keys if key in rows}
     if known:
         cloud.objects.write(locations(cloud, pipeline).segment_rows(digest), canonical.to_json(known), _JSON)
 

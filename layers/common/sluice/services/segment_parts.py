@@ -124,7 +124,11 @@ def judge(asked: Asked, head: DatasetHead, former: PartResults | None) -> Outcom
 
 
 def keep(
-    asked: Asked, held: Mapping[str, DatasetManifest], files: Sequence[DataFile], part: bytes, spent_s: float
+    asked: Asked,
+    held: Mapping[str, Sequence[ObjectVersion]],
+    files: Sequence[DataFile],
+    part: bytes,
+    spent_s: float,
 ) -> None:
     """Keep what is in each segment of a version that was read whole, as far as there is time.
 
@@ -139,8 +143,8 @@ def keep(
         return
     by_key = {file.key: file for file in files}
     reading = _Readings(asked, edged, keeps_edges=False, spent_s=spent_s, objects=len(files))
-    for digest, manifest in held.items():
-        there = [by_key[obj.key] for obj in manifest.objects]
+    for digest, objects in held.items():
+        there = [by_key[obj.key] for obj in objects]
         if not reading.has_time(len(there)):
             return
         try:
@@ -167,10 +171,8 @@ def carry(asked: Asked, head: DatasetHead) -> None:
         return
     parent = datasets.find_head(asked.cloud, asked.pipeline, head.parent)
     former = parent.segments if parent else ()
-    new = [
-        Segment(digest, len(part.objects), part.size_bytes, part.objects[0].key, part.objects[-1].key)
-        for digest, part in datasets.read_segments(asked.cloud, asked.pipeline, head.added).items()
-    ]
+    read = datasets.read_segments(asked.cloud, asked.pipeline, head.added)
+    new = [Segment(digest, len(file.keys()), 0, *file.ends()) for digest, file in read.items()]
     gone = [each for each in (*former, *new) if each.digest not in there]
     before = {each.digest for each in (*former, *new)}
     for merged in head.segments:
@@ -238,11 +240,11 @@ class _Readings:
     def read(self, digest: str) -> PartResults | Violation:
         """Read a segment, in portions that fit into the storage, and store what was found."""
         asked, room = self._asked, self._asked.room_bytes
-        manifest = datasets.read_segments(asked.cloud, asked.pipeline, [digest])[digest]
-        if beyond := _too_large(manifest, room):
+        objects = datasets.read_segments(asked.cloud, asked.pipeline, [digest])[digest].objects()
+        if beyond := _too_large(objects, room):
             return beyond
         parts, rows = [], dict[str, int]()
-        for portion in _portions(manifest.objects, room):
+        for portion in _portions(objects, room):
             with TemporaryDirectory(dir=asked.folder) as folder:
                 found = self.of_files(download(asked.cloud, portion, Path(folder)), Path(folder))
             if found.beyond is not None:
@@ -250,10 +252,10 @@ class _Readings:
             parts.append(_parsed(found.part, asked.data))
             rows |= found.object_rows
         part = run.added_up(parts, asked.data)
-        datasets.write_segment_rows(asked.cloud, asked.pipeline, digest, manifest, rows)
+        datasets.write_segment_rows(asked.cloud, asked.pipeline, digest, rows, rows)
         write(asked, digest, part)
         self.rows |= rows
-        self.objects += len(manifest.objects)
+        self.objects += len(objects)
         read = _parsed(part, asked.data)
         self.edged = replace(self.edged, edges={**read.edges, **self.edged.edges})
         return read
@@ -292,10 +294,11 @@ def _sampled(asked: Asked, head: DatasetHead) -> PartResults | Violation:
     step = max(1, len(head.segments) // _SAMPLED_SEGMENTS)
     digests = [each.digest for each in head.segments[::step]][:_SAMPLED_SEGMENTS]
     room, chosen = asked.room_bytes, dict[str, ObjectVersion]()
-    for manifest in datasets.read_segments(asked.cloud, asked.pipeline, digests).values():
-        if found := _too_large(manifest, asked.room_bytes):
+    for file in datasets.read_segments(asked.cloud, asked.pipeline, digests).values():
+        objects = file.objects()
+        if found := _too_large(objects, asked.room_bytes):
             return found
-        for obj in manifest.objects[:: max(1, len(manifest.objects) // _SAMPLED_OBJECTS)]:
+        for obj in objects[:: max(1, len(objects) // _SAMPLED_OBJECTS)]:
             if obj.size_bytes <= room:
                 room -= obj.size_bytes
                 chosen[obj.key] = obj
@@ -311,9 +314,9 @@ def _sampled(asked: Asked, head: DatasetHead) -> PartResults | Violation:
     return reading.beyond or _parsed(reading.part, asked.data)
 
 
-def _too_large(manifest: DatasetManifest, room_bytes: float) -> Violation | None:
+def _too_large(objects: Iterable[ObjectVersion], room_bytes: float) -> Violation | None:
     """Make the violation of the first object that does not fit into the storage by itself."""
-    for obj in manifest.objects:
+    for obj in objects:
         if obj.size_bytes > room_bytes:
             return too_large([obj.key], obj.size_bytes, room_bytes, "it")
     return None

@@ -128,7 +128,7 @@ class _Search:
     def look(self, version: str, stored: bytes) -> ObjectVersion | None:
         """Return the object that a version has at the key, if any."""
         head = DatasetHead.from_json(stored)
-        found = self._in(DatasetManifest.from_json(stored)) if head is None else self._in_head(head)
+        found = self._listed(stored) if head is None else self._in_head(head)
         self.in_versions[version] = found
         return found
 
@@ -142,12 +142,14 @@ class _Search:
     def _in_any(self, digests: Iterable[str]) -> ObjectVersion | None:
         wanted = [*digests]
         unread = [digest for digest in wanted if digest not in self.in_segments]
-        for digest, manifest in datasets.read_segments(self.cloud, self.pipeline, unread).items():
-            self.in_segments[digest] = self._in(manifest)
+        for digest, file in datasets.read_segments(self.cloud, self.pipeline, unread).items():
+            self.in_segments[digest] = file.at(self.key)
         return next((held for digest in wanted if (held := self.in_segments[digest])), None)
 
-    def _in(self, manifest: DatasetManifest) -> ObjectVersion | None:
-        return next((obj for obj in manifest.objects if obj.key == self.key), None)
+    def _listed(self, stored: bytes) -> ObjectVersion | None:
+        """Look in a version of an older stack, which lists its objects."""
+        objects = DatasetManifest.from_json(stored).objects
+        return next((obj for obj in objects if obj.key == self.key), None)
 
 
 def readers(cloud: Cloud, pipeline: str, versions: Sequence[str]) -> dict[str, list[Run]]:

@@ -1,6 +1,7 @@
 """A data set version is its content."""
 
 import hashlib
+import json
 from random import Random
 
 import pytest
@@ -10,13 +11,16 @@ from hypothesis import strategies as st
 from sluice.catalog.records.arrivals import Arrival
 from sluice.domain.config.models import Window
 from sluice.domain.data.datasets import (
+    LIST_END,
     DatasetManifest,
     Mode,
     ObjectVersion,
     changed_since,
     combine,
     condition,
-    files_manifest,
+    list_opening,
+    listed,
+    unlisted,
 )
 from sluice.domain.data.windows import newest, within
 
@@ -103,11 +107,6 @@ def test_the_size_is_the_sum_of_the_objects() -> None:
     assert combine("append", None, [obj("a", content="xy"), obj("b")]).size_bytes == 3
 
 
-def test_the_files_manifest_is_sagemakers() -> None:
-    manifest = combine("append", None, [obj("p/b c+%é"), obj("p/a")])
-    assert files_manifest("data", manifest.objects) == [{"prefix": "s3://data/"}, "p/a", "p/b c+%é"]
-
-
 def test_an_object_that_is_overwritten_or_gone_has_changed() -> None:
     manifest = combine("append", None, [obj("a"), obj("b"), obj("c")])
     assert changed_since(manifest, {"a": "1", "b": "2", "d": "1"}) == ["b", "c"]
@@ -171,3 +170,21 @@ def test_the_same_content_again_is_recent_again_and_other_content_is_not() -> No
     again = dated("a", 3, "2")
     assert kept_by("1d", dated("a", 1), dated("b", 2), again) == "ab"
     assert kept_by("1d", dated("a", 1), dated("b", 3), dated("a", 3, "2", "other")) == "b"
+
+
+KEYS = st.lists(st.text(alphabet='ab", \\é日', max_size=4), unique=True, max_size=9)
+
+
+@given(st.lists(KEYS, max_size=4))
+def test_a_list_is_a_prefix_and_keys(parts: list[list[str]]) -> None:
+    keys = b"".join(map(listed, parts))
+    found = list_opening("data") + keys + LIST_END
+    assert found == json.dumps([{"prefix": "s3://data/"}, *(key for part in parts for key in part)]).encode()
+
+
+@given(KEYS, st.sets(st.integers(0, 8)))
+def test_keys_are_cut_out_of_a_list(keys: list[str], gone: set[int]) -> None:
+    lost = [key for at, key in enumerate(keys) if at in gone]
+    rest = [key for at, key in enumerate(keys) if at not in gone]
+    assert unlisted(listed(keys), lost) == listed(rest)
+    assert unlisted(listed(rest), [*lost, "another"]) is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sluice.domain.data import segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
-from sluice.domain.data.segments import DatasetHead, Packed
+from sluice.domain.data.segments import Change, DatasetHead, Packed, Segment
 
 
 def obj(number: int, version: int = 1) -> ObjectVersion:
@@ -41,22 +41,41 @@ def test_a_version_that_grew_is_the_version_of_its_objects(builds: list[list[int
         assert DatasetHead.from_json(head.to_json()) == head
 
 
-@given(st.sets(st.integers(0, 60), min_size=1), st.sets(st.integers(0, 60)), st.integers(1, 9))
-def test_a_version_without_some_objects_is_the_version_of_the_rest(
-    had: set[int], lost: set[int], size: int
+@given(
+    st.sets(st.integers(0, 60), min_size=1),
+    st.dictionaries(st.integers(0, 60), st.booleans()),
+    st.integers(1, 9),
+)
+def test_a_version_some_of_whose_objects_changed_or_left_is_the_version_of_what_it_has(
+    had: set[int], changes: dict[int, bool], size: int
 ) -> None:
-    packed = segmented([obj(number) for number in sorted(had)], size)
-    gone = DatasetManifest.of(map(obj, had & lost))
-    changed = [each for each in packed if not set(each.objects.objects).isdisjoint(gone.objects)]
-    split = {each.segment.digest: segments.split(each.objects, set(gone.objects)) for each in changed}
-    rest = [Packed.of(left) for left, _ in split.values() if left.objects]
-    head = DatasetHead().grown(packed).reduced({each: less for each, (_, less) in split.items()}, rest)
-    whole = DatasetManifest.of(map(obj, had - lost))
-    found = (head.version, head.objects, head.size_bytes)
-    assert found == (whole.version, len(whole.objects), whole.size_bytes)
-    parts = [part for both in split.values() for part in both]
-    assert all(part.state == DatasetManifest(part.objects).state for part in parts)
-    untouched = {each.segment for each in packed if each not in changed}
+    """A change is True for another content, and False for a deletion."""
+    packed, found = segmented([obj(number) for number in sorted(had)], size), dict[str, Change]()
+    for each in packed:
+        lost = [old for old in each.file.objects() if old in {obj(number) for number in changes}]
+        if lost:
+            put = [
+                obj(number, 2) for number, stays in sorted(changes.items()) if stays and obj(number) in lost
+            ]
+            found[each.segment.digest] = Change.of(each.segment, each.file, lost, put)
+    head = DatasetHead().grown(packed).changed(found)
+    kept = [obj(number, 2 if changes.get(number) else 1) for number in had if changes.get(number, True)]
+    whole = DatasetManifest.of(kept)
+    assert (head.version, head.objects, head.size_bytes) == (
+        whole.version,
+        len(whole.objects),
+        whole.size_bytes,
+    )
+    # What is left of a segment is described as if it had been packed anew.
+    for change in found.values():
+        if change.file:
+            assert (
+                change.segment
+                == Packed.of(change.file, sum(o.size_bytes for o in change.file.objects())).segment
+            )
+    order = [each.first for each in head.segments]
+    assert order == sorted(order)
+    untouched = {each.segment for each in packed if each.segment.digest not in found}
     assert untouched <= set(head.segments)
 
 
@@ -72,11 +91,7 @@ def test_what_is_near_a_key_is_in_the_segments_that_may_hold_it(
     read = DatasetHead().grown(packed).near(wanted)
     folders = {folder for key in wanted for folder in segments.above(key)}
     found = {
-        each.key
-        for part in packed
-        if part.segment.digest in read
-        for each in part.objects.objects
-        if segments.is_near(each.key, wanted, folders)
+        each.key for part in packed if part.segment.digest in read for each in part.file.near(wanted, folders)
     }
     assert found == {
         key
@@ -112,8 +127,8 @@ def test_a_version_of_an_older_stack_has_no_head() -> None:
     assert DatasetHead.from_json(DatasetManifest.of([obj(1)]).to_json()) is None
 
 
-@given(st.sets(st.integers(0, 60), min_size=1))
-def test_a_segment_is_read_back_with_its_state(numbers: set[int]) -> None:
-    part = DatasetManifest.of(map(obj, numbers))
-    found = segments.from_file(segments.to_file(part))
-    assert (found, found.state) == (part, DatasetManifest(part.objects).state)
+def test_segments_tell_where_their_keys_are_unless_an_older_stack_wrote_one() -> None:
+    a, b = Segment("a", 1, 1, "k", "k", 10), Segment("b", 2, 1, "l", "m", 25)
+    assert DatasetHead((a, b)).listed_at(5) == {"a": slice(5, 15), "b": slice(15, 40)}
+    assert DatasetHead((a, replace(b, listed_bytes=0))).listed_at(5) == {}
+    assert DatasetHead((a, b, a)).listed_at(5) == {}

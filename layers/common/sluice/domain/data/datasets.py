@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from sluice.domain import canonical
 from sluice.domain.data import set_hash
@@ -34,6 +34,17 @@ class ObjectVersion:
     def same_content(self, other: ObjectVersion) -> bool:
         return (self.key, self.sha256) == (other.key, other.sha256)
 
+    def to_json(self) -> bytes:
+        """Return its canonical JSON, which a version's hash is of."""
+        return canonical.to_json(
+            {
+                "key": self.key,
+                "version_id": self.version_id,
+                "size_bytes": self.size_bytes,
+                "sha256": self.sha256,
+            }
+        )
+
 
 @dataclass(frozen=True)
 class DatasetManifest:
@@ -58,7 +69,7 @@ class DatasetManifest:
     @cached_property
     def state(self) -> int:
         """The state of the objects' hash as a set."""
-        return set_hash.state(canonical.to_json(asdict(obj)) for obj in self.objects)
+        return set_hash.state(obj.to_json() for obj in self.objects)
 
     @property
     def version(self) -> str:
@@ -124,11 +135,6 @@ def condition(obj: ObjectVersion, stored_sha256: str | None, current_sha256: str
     return "intact" if current_sha256 == obj.sha256 else "overwritten"
 
 
-def files_manifest(bucket: str, objects: Iterable[ObjectVersion]) -> list[Any]:
-    """Return the objects as SageMaker's ManifestFile: a prefix, then keys."""
-    return [{"prefix": f"s3://{bucket}/"}, *(obj.key for obj in objects)]
-
-
 def changed_since(
     manifest: DatasetManifest, current: Mapping[str, str], known: Iterable[ObjectVersion] = ()
 ) -> list[str]:
@@ -141,3 +147,29 @@ def changed_since(
     return [
         obj.key for obj in manifest.objects if contents.get((obj.key, current.get(obj.key, ""))) != obj.sha256
     ]
+
+
+# The list of files that a job reads: SageMaker takes one, as JSON of a prefix and all keys, of any length.
+LIST_END = b"]"
+
+
+def list_opening(bucket: str) -> bytes:
+    """Return what comes before the keys in a list of files."""
+    return json.dumps([{"prefix": f"s3://{bucket}/"}]).encode().removesuffix(LIST_END)
+
+
+def listed(keys: Sequence[str]) -> bytes:
+    """Return keys as they stand in a list of files, each behind a comma."""
+    return f", {json.dumps(keys)[1:-1]}".encode() if keys else b""
+
+
+def unlisted(part: bytes, keys: Iterable[str]) -> bytes | None:
+    """Return a part of a list of files without some keys, given in its order; None if it lacks one."""
+    rest, begin = list[bytes](), 0
+    for key in map(listed, ([key] for key in keys)):
+        found = part.find(key, begin)
+        if found < 0:
+            return None
+        rest.append(part[begin:found])
+        begin = found + len(key)
+    return b"".join((*rest, part[begin:]))

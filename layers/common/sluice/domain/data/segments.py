@@ -13,10 +13,12 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
+from itertools import accumulate
 
 from sluice.domain import canonical
 from sluice.domain.data import set_hash
-from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.data.datasets import ObjectVersion, listed
+from sluice.domain.data.segment_files import SegmentFile
 from sluice.lazy import dataclass
 
 # Objects of a segment: a file of some 2 MB.
@@ -29,7 +31,8 @@ SMALL_MAX = 100
 class Segment:
     """A file of objects: the sha256 of its content, its size, and its first and last key.
 
-    A segment that an older stack wrote has no keys here: it may hold any.
+    `listed_bytes` is the length of its keys in the list of files. Of a segment that an older stack wrote
+    these three are empty here: it may hold any keys.
     """
 
     digest: str
@@ -37,6 +40,7 @@ class Segment:
     size_bytes: int
     first: str = ""
     last: str = ""
+    listed_bytes: int = 0
 
     @property
     def is_small(self) -> bool:
@@ -45,24 +49,19 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A segment with its objects and the content of its file."""
+    """A segment with its file, and its keys as the list of files has them."""
 
     segment: Segment
-    objects: DatasetManifest
-    file: bytes
+    file: SegmentFile
+    listed: bytes
 
     @classmethod
-    def of(cls, objects: DatasetManifest) -> Packed:
-        """Pack objects, at least one."""
-        file = to_file(objects)
-        first, last = objects.objects[0].key, objects.objects[-1].key
-        segment = Segment(digest(file), len(objects.objects), objects.size_bytes, first, last)
-        return cls(segment, objects, file)
-
-
-def to_file(manifest: DatasetManifest) -> bytes:
-    """Write a segment's objects, and the state of their hash as a set, which takes long to compute."""
-    return canonical.to_json({"objects": list(map(asdict, manifest.objects)), "state": f"{manifest.state:x}"})
+    def of(cls, file: SegmentFile, size_bytes: int) -> Packed:
+        """Pack a file of objects, at least one, of so many bytes together."""
+        keys = file.keys()
+        in_list = listed(keys)
+        segment = Segment(digest(file.data), len(keys), size_bytes, keys[0], keys[-1], len(in_list))
+        return cls(segment, file, in_list)
 
 
 def digest(file: bytes) -> str:
@@ -70,12 +69,46 @@ def digest(file: bytes) -> str:
     return hashlib.sha256(file).hexdigest()
 
 
-def from_file(data: bytes) -> DatasetManifest:
-    """Parse what `to_file` wrote."""
-    manifest = DatasetManifest.from_json(data)
-    # Set the cached property, so that it need not be computed.
-    manifest.__dict__["state"] = int(json.loads(data)["state"], 16)
-    return manifest
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a segment loses, what it gets at keys of that, and what it becomes: None if nothing is left."""
+
+    before: SegmentFile
+    lost: Sequence[ObjectVersion]
+    put: Sequence[ObjectVersion]
+    segment: Segment | None
+    file: SegmentFile | None
+
+    @classmethod
+    def of(
+        cls, former: Segment, before: SegmentFile, lost: Sequence[ObjectVersion], put: Sequence[ObjectVersion]
+    ) -> Change:
+        file = before.changed({**{obj.key: None for obj in lost}, **{obj.key: obj for obj in put}})
+        if file is None:
+            return cls(before, lost, put, None, None)
+        cut_bytes = sum(len(listed([key])) for key in _without(lost, put))
+        segment = Segment(
+            digest(file.data),
+            former.objects + len(put) - len(lost),
+            former.size_bytes + _size_bytes(put) - _size_bytes(lost),
+            *file.ends(),
+            former.listed_bytes and former.listed_bytes - cut_bytes,
+        )
+        return cls(before, lost, put, segment, file)
+
+    @property
+    def unlisted(self) -> list[str]:
+        """The keys that the segment no longer has."""
+        return _without(self.lost, self.put)
+
+
+def _without(lost: Iterable[ObjectVersion], put: Iterable[ObjectVersion]) -> list[str]:
+    kept = {obj.key for obj in put}
+    return [obj.key for obj in lost if obj.key not in kept]
+
+
+def _size_bytes(objects: Iterable[ObjectVersion]) -> int:
+    return sum(obj.size_bytes for obj in objects)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +159,7 @@ class DatasetHead:
     def grown(self, added: Sequence[Packed]) -> DatasetHead:
         """Return the version with more objects, all with new keys."""
         segments = [each.segment for each in added]
-        state = set_hash.union([self.state, *(each.objects.state for each in added)])
+        state = set_hash.union([self.state, *(set_hash.state(each.file.each()) for each in added)])
         return DatasetHead(
             (*self.segments, *segments), state, self.version, tuple(each.digest for each in segments)
         )
@@ -137,13 +170,34 @@ class DatasetHead:
         kept = (each for each in self.segments if each.digest not in gone)
         return replace(self, segments=(*kept, *(each.segment for each in parts)))
 
-    def reduced(self, gone: Mapping[str, DatasetManifest], rest: Iterable[Packed]) -> DatasetHead:
-        """Return the version without what some segments, given by digest, lose; `rest` is left of them."""
-        kept = (each for each in self.segments if each.digest not in gone)
+    def changed(self, changes: Mapping[str, Change]) -> DatasetHead:
+        """Return the version with changes of its segments, by digest; each stays in its place."""
+        segments, lost, put, seen = list[Segment](), list[bytes](), list[bytes](), set[str]()
+        for each in self.segments:
+            if (change := changes.get(each.digest)) is None:
+                segments.append(each)
+            elif each.digest in seen:
+                # A version of a former release may name a segment twice.
+                lost += change.before.each()
+            else:
+                seen.add(each.digest)
+                lost += (obj.to_json() for obj in change.lost)
+                put += (obj.to_json() for obj in change.put)
+                segments += [change.segment] if change.segment else []
+        state = set_hash.difference(set_hash.union([self.state, set_hash.state(put)]), set_hash.state(lost))
+        return DatasetHead(tuple(segments), state)
+
+    def listed_at(self, begin: int) -> dict[str, slice]:
+        """Return where the list of files has each segment's keys, by digest, if the first are at `begin`.
+
+        They are in the segments' order. Empty if that is not known, as an older stack did not tell.
+        """
+        lengths = {each.digest: each.listed_bytes for each in self.segments}
         # A version of a former release may name a segment twice.
-        lost = (gone[each.digest].state for each in self.segments if each.digest in gone)
-        state = set_hash.difference(self.state, set_hash.union(lost))
-        return DatasetHead((*kept, *(each.segment for each in rest)), state)
+        if not all(lengths.values()) or len(lengths) < len(self.segments):
+            return {}
+        ends = accumulate(lengths.values(), initial=begin)
+        return {digest: slice(end, end + lengths[digest]) for digest, end in zip(lengths, ends, strict=False)}
 
     def near(self, keys: Collection[str]) -> list[str]:
         """Return the digests of the segments that may hold one of these keys, or one below or above it."""
@@ -169,16 +223,8 @@ def is_near(key: str, keys: Collection[str], folders: Collection[str]) -> bool:
     return key in keys or key in folders or any(folder in keys for folder in above(key))
 
 
-def split(part: DatasetManifest, gone: Collection[ObjectVersion]) -> tuple[DatasetManifest, DatasetManifest]:
-    """Return what is left of a segment without some objects, and what it loses."""
-    rest = DatasetManifest(tuple(obj for obj in part.objects if obj not in gone))
-    lost = DatasetManifest(tuple(obj for obj in part.objects if obj in gone))
-    # Set the cached property: to divide states is faster than to hash all objects again.
-    rest.__dict__["state"] = set_hash.difference(part.state, lost.state)
-    return rest, lost
-
-
 def parts(objects: Sequence[ObjectVersion]) -> Iterator[Packed]:
     """Pack objects, one version for each key, ordered by key, into segments of at most OBJECTS_MAX."""
     for start in range(0, len(objects), OBJECTS_MAX):
-        yield Packed.of(DatasetManifest.of(objects[start : start + OBJECTS_MAX]))
+        part = objects[start : start + OBJECTS_MAX]
+        yield Packed.of(SegmentFile.of(part), _size_bytes(part))

@@ -113,8 +113,8 @@ def _first_objects(cloud: Cloud, pipeline: str, head: DatasetHead) -> list[dict[
     for digest in dict.fromkeys([*head.added, *(each.digest for each in head.segments)]):
         if len(found) >= OBJECTS_SHOWN:
             break
-        for manifest in datasets.read_segments(cloud, pipeline, [digest]).values():
-            found |= {obj.key: {**asdict(obj), "is_new": digest in head.added} for obj in manifest.objects}
+        for file in datasets.read_segments(cloud, pipeline, [digest]).values():
+            found |= {obj.key: {**asdict(obj), "is_new": digest in head.added} for obj in file.objects()}
     return [*found.values()][:OBJECTS_SHOWN]
 
 
