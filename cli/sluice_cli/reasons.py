@@ -1,9 +1,11 @@
-"""Shorten the reasons of a run or a release to one line."""
+"""Shorten the reasons of a run or a release to one line, and say what goes on from there."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.failures import brief
 from sluice.domain.wording import shorten
 
@@ -16,3 +18,15 @@ def first_reasons(item: dict[str, Any], count: int = 1) -> str:
     reasons = item.get("reasons") or []
     more = f" (+{len(reasons) - count})" if len(reasons) > count else ""
     return "; ".join(shorten(brief(str(reason)), _SHOWN) for reason in reasons[:count]) + more
+
+
+def way_on(run: Mapping[str, Any], pipeline: str) -> tuple[str, str] | None:
+    """Return the command that goes on from a failed or stopped run, and what it does; None if none would.
+
+    A retry has the run's own data, so one that was refused as these have changed would be refused again.
+    """
+    if run["status"] not in ("failed", "stopped"):
+        return None
+    if any(str(reason).startswith(DatasetChangedError.__name__) for reason in run.get("reasons") or ()):
+        return None if run.get("reproduces") else (f"start {pipeline}", "builds on the data as they are now")
+    return f"retry {run['run_id']}", "goes on from where it was"

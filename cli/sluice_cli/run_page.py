@@ -11,6 +11,7 @@ from rich.text import Text
 from sluice.catalog.records.releases import PENDING
 from sluice.domain import failures, names, wording
 from sluice_cli.output import STATUS_STYLES, escape, hint, metric, out, print_table, short, since, took
+from sluice_cli.reasons import way_on
 
 # A run's reason quotes at least this many characters of its step's.
 _TOLD = 200
@@ -174,8 +175,8 @@ def _print_next(found: Mapping[str, Any]) -> None:
         hint(f"next: `sluice data list {pipeline} --quarantined` shows what was set aside")
     elif told:
         hint(f"next: `sluice logs {run_id} {told[0]}` has all that it printed")
-    if status in ("failed", "stopped"):
-        hint(f"next: `sluice retry {run_id}` goes on from where it was")
+    if way := way_on(found, pipeline):
+        hint(f"next: `sluice {way[0]}` {way[1]}")
 
 
 def _print_steps(steps: list[dict[str, Any]], reasons: list[str]) -> None:

@@ -20,7 +20,7 @@ from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, example, show
 from sluice_cli.output import age, err, escape, hint, invocation, out, print_json, short, since, styled
 from sluice_cli.paths import a_file
-from sluice_cli.reasons import first_reasons
+from sluice_cli.reasons import first_reasons, way_on
 from sluice_cli.target import Target
 
 serving_app = typer.Typer()
@@ -59,9 +59,8 @@ def _print_last_run(item: dict[str, Any]) -> None:
         out.print("  last run", last["run_id"], styled(last["status"]), since(last))
         if said := first_reasons(last):
             out.print(f"    [yellow]•[/] {escape(said)}")
-        if last["status"] in ("failed", "stopped"):
-            retry = invocation.command(f"retry {last['run_id']}")
-            out.print(f"    `{retry}` goes on from where it was")
+        if way := way_on(last, item["pipeline"]):
+            out.print(f"    `{invocation.command(way[0])}` {way[1]}")
     for step in item["waiting_steps"]:
         out.print(f"  [yellow]waits[/] {step['step']}: {escape(failures.plain(step['waits_for']))}")
 

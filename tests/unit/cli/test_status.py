@@ -141,6 +141,17 @@ def test_a_run_that_failed_is_named_with_how_to_go_on(
     assert ("`sluice retry m-00003` goes on from where it was" in text) is (status != "registered")
 
 
+def test_what_a_retry_would_be_refused_for_again_leads_to_a_new_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reasons = ["DatasetChangedError: 3 objects changed since the data set 0123456789ab was made: m/a.csv"]
+    last = {"run_id": "m-00003", "status": "failed", "started_at": "2026-01-01T00:00:00.000Z"}
+    text = said(capsys, last_run={**last, "reasons": reasons})
+    assert "`sluice start m` builds on the data as they are now" in text
+    assert "sluice retry" not in text
+    assert "sluice" not in said(capsys, last_run={**last, "reasons": reasons, "reproduces": "m-00001"})
+
+
 def test_a_shadow_is_told_with_how_it_does_so_far(capsys: pytest.CaptureFixture[str]) -> None:
     shadow = {"version": 2, "percent": 50, "said": "40 requests mirrored, errors 0.00%"}
     told = said(capsys, stages=[{**STAGE, "releasing": "m-v2-0", "shadow": shadow}])
