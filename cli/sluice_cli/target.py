@@ -18,6 +18,7 @@ from sluice.adapters.cloud import AwsCloud
 from sluice.domain.safeguards import Safeguards
 from sluice.ports import Catalog, Cloud
 from sluice_cli.errors import EXIT_USAGE, UNREACHED, CommandError
+from sluice_cli.first_contact import CONNECT_TIMEOUT_S, FirstContact
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_STACK = "sluice"
@@ -90,7 +91,11 @@ class Target:
     def client(self, service: str) -> Any:
         """Return a cached boto3 client of the service."""
         if service not in self._clients:
-            config = Config(retries={"mode": "standard", "max_attempts": 5}, user_agent_extra="sluice")
+            config = Config(
+                retries={"mode": "standard", "max_attempts": 5},
+                connect_timeout=CONNECT_TIMEOUT_S,
+                user_agent_extra="sluice",
+            )
             self._clients[service] = self.session.client(  # type: ignore[call-overload]
                 service, endpoint_url=self.endpoint_url, config=config
             )
@@ -196,6 +201,7 @@ def resolve(*, where: str = "auto", stack: str | None, profile: str | None, regi
     except BotoCoreError as error:
         raise CommandError(str(error), exit_code=EXIT_USAGE) from error
     _require_aws(session, is_local_running=ready is not None)
+    FirstContact(session)
     return Target(stack, session)
 
 
