@@ -310,11 +310,12 @@ def _record(cloud: Cloud, task: BuildTask, head: DatasetHead) -> None:
     dataset = Dataset(
         pipeline=task.pipeline,
         version=head.version,
-        status="new",
+        status="new" if head.objects else "empty",
         manifest_uri=building.locations(cloud, task.pipeline).dataset_manifest(head.version),
         objects=head.objects,
         size_bytes=head.size_bytes,
         created_at=now,
+        reasons=() if head.objects else ("it has no objects",),
     )
     read = (
         builds.read_data(task.pipeline, task.run_id, head.version),

@@ -12,7 +12,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.failures import ConflictError
-from sluice.services import arrivals, presence
+from sluice.services import arrivals, building, presence
 
 SECOND = "reviews-00002"
 BAD = b"x,y\n9,1\n"
@@ -132,7 +132,11 @@ def test_where_no_data_are_left_the_run_says_so(cloud: fakes.Cloud, invoke: Invo
     world.later(minutes=10)
     recall(world)
     assert rebuild(world) == "skipped"
-    assert world.catalog_run(SECOND)["reasons"] == ["no data are left to build a model of"]
+    run = world.catalog_run(SECOND)
+    assert run["reasons"] == ["no data are left to build a model of"]
+    dataset = building.find_dataset(cloud, PIPELINE, run["dataset_version"])
+    assert dataset is not None
+    assert (dataset.status, dataset.objects) == ("empty", 0)
 
 
 def test_a_run_in_flight_ends_first_and_its_model_is_held(cloud: fakes.Cloud, invoke: Invoke) -> None:

@@ -11,7 +11,8 @@ from sluice.lazy import dataclass
 
 Item = dict[str, Any]
 # `new` until it is judged.
-DatasetStatus = Literal["new", "valid", "rejected"]
+# An empty one is what a recall leaves: nothing judges it.
+DatasetStatus = Literal["new", "valid", "rejected", "empty"]
 
 
 @dataclass(frozen=True, slots=True)
