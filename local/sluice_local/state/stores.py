@@ -10,7 +10,6 @@ from typing import Any
 from ministack.core.responses import AccountRegionScopedDict, AccountScopedDict
 
 Put = Callable[[bytes], str]
-Get = Callable[[str], bytes]
 
 # Every scoped store of these is saved, all at one moment, so that they are consistent.
 _SERVICES = (

@@ -32,7 +32,7 @@ def foresee(cloud: Cloud, run: Run) -> dict[str, Any]:
     `saved_usd` is what the reused ones cost when they were computed; None if a part of that is unknown.
     `estimate` is what all these steps cost by former ones of their kinds, if none is reused; None if unknown.
     """
-    state = Pipeline.of(cloud.catalog.get(keys.pipeline_key(run.pipeline)) or {})
+    state = building.find_pipeline(cloud, run.pipeline) or Pipeline(run.pipeline, run.project_version)
     project = building.find_project(cloud, run.pipeline, run.project_version)
     config = building.overridden(project, run)
     if config.build is not None:
