@@ -174,17 +174,20 @@ def _judge_new(asked: Asked, task: ValidateDataTask, head: DatasetHead, former: 
 
 def _judge_grown(asked: Asked, head: DatasetHead, new: DatasetManifest, former: bytes) -> Outcome:
     """Judge new objects together with what was found in all others."""
-    outcome = run.validate(
-        segment_parts.download(asked.cloud, new.objects, asked.folder),
-        asked.data,
-        limits=asked.limits(asked.folder),
-        now=asked.now,
-        baseline=asked.baseline,
-        title=asked.title,
-        former=former,
-        keeps_part=True,
-        keeps_edges=not asked.fits(head),
-    )
+    keeps_edges = not asked.fits(head)
+    # If all must be read after that, their files get what room there is.
+    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        outcome = run.validate(
+            segment_parts.download(asked.cloud, new.objects, Path(folder)),
+            asked.data,
+            limits=asked.limits(Path(folder)),
+            now=asked.now,
+            baseline=asked.baseline,
+            title=asked.title,
+            former=former,
+            keeps_part=True,
+            keeps_edges=keeps_edges,
+        )
     if outcome.own is not None and not asked.is_small(head):
         segment_parts.write(asked, head.added[0], outcome.own)
         segment_parts.carry(asked, head)

@@ -207,17 +207,18 @@ def test_small_segments_take_what_was_found_in_them_into_what_they_are_merged_to
     with sizes(segment=4, at_once=3, small_max=5):
         world = World(cloud, invoke)
         world.push(pipeline=LEAN.encode())
-        for number in range(8):
+        grown(world, 5)
+        for number in range(5, 10):
             assert world.build(f"{number:02}.csv", rows(number)) == "registered"
             world.later(days=1)
-        world.delete("07.csv")
-        world.upload("08.csv", rows(8))
+        head = datasets.find_head(world.cloud, PIPELINE, version(world))
+        world.delete("00.csv")
+        world.upload("10.csv", rows(10))
         with reads(world.cloud) as seen:
             assert build(world) == "registered"
-        head = datasets.find_head(world.cloud, PIPELINE, version(world))
     assert head is not None
-    assert any(each.objects > 1 for each in head.segments)
-    assert len(seen) < 8
+    assert [each.objects for each in head.segments] == [4, 4, 2]
+    assert sorted(seen) == ["01.csv", "02.csv", "03.csv", "10.csv"]
 
 
 # --------------------------------------------------------------------------------------- what is bad, or lost
