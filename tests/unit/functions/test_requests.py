@@ -14,7 +14,7 @@ from build_world import Invoke, World
 # Of a port those methods that ask AWS; what a fake calls of itself is no request.
 _ASKING = {
     "catalog": ("get", "get_all", "query", "listing", "apply"),
-    "objects": ("head", "open", "chunks", "listing", "read", "write", "create", "extend", "copy", "download"),
+    "objects": ("head", "open", "chunks", "listing", "read", "write", "create", "copy", "download"),
 }
 
 
