@@ -32,7 +32,7 @@ PACKAGE_BUCKET = "sluice-packages"
 _SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "statemachines")
 
 # The clouds that this process started: one that ended stays a zombie until it is polled.
-_started: dict[int, subprocess.Popen[bytes]] = {}
+_started = set[int]()
 
 
 def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str, Any]:
@@ -54,17 +54,19 @@ def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    _started[process.pid] = process
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if (ready := targets.local_cloud()) is not None:
+            adopt(process)
             return ready
         if process.poll() is not None:
             break
         time.sleep(0.05)
-    stop_process(process.pid)
+    if (code := process.poll()) is None:
+        adopt(process)
+        stop_process(process.pid)
     last = tail(log_path, 1)
-    if process.returncode == 1 and last.startswith("error: "):
+    if code == 1 and last.startswith("error: "):
         raise CommandError(last.removeprefix("error: "))
     raise CommandError("the local cloud did not start", hint=f"Its log is {log_path}:\n{tail(log_path)}")
 
@@ -95,13 +97,15 @@ def stop_process(pid: int) -> None:
 def is_alive(pid: int, born: str | None) -> bool:
     """Tell whether the process with this id and start time is running; ids are reused."""
     if pid in _started:
-        _started[pid].poll()  # reap the child if it has ended
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)  # reap the child if it has ended
     return born is not None and state_lock.birth(pid) == born
 
 
 def adopt(process: subprocess.Popen[bytes]) -> None:
-    """Take over a child that outlives what started it, so that its end is noticed here."""
-    _started[process.pid] = process
+    """Take over a child that outlives what started it, and perhaps us, so that its end is noticed here."""
+    _started.add(process.pid)
+    process.returncode = 0  # it is waited for here
 
 
 def tail(path: Path, lines: int = 15) -> str:

@@ -247,6 +247,7 @@ def plan_upload(
     bucket = target.outputs["DataBucketName"]
     planned = []
     for name in uploads.in_order(list(found.files), completing):
+        uploads.require_key(f"{pipeline}/{name}")
         size_bytes = found.files[name].stat().st_size
         planned.append(
             {

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sluice.domain.data.uploads import classify
+from sluice.domain.wording import shorten
 from sluice.services import building
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.paths import a_file
 from sluice_cli.target import Target
+
+_KEY_BYTES_MAX = 1024
+_KEY_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,16 @@ def _unfit(entry: Path, above: frozenset[Path]) -> str | None:
     if entry.is_dir():
         return "a link to a folder around it" if entry.resolve() in above else None
     return None if entry.is_file() else "no regular file"
+
+
+def require_key(key: str) -> None:
+    """Raise CommandError for a key that S3 does not take."""
+    if (size := len(key.encode(errors="replace"))) > _KEY_BYTES_MAX:
+        raise CommandError(
+            f"S3 takes keys of at most {_KEY_BYTES_MAX:,} bytes, and {shorten(key, _KEY_SHOWN)} has {size:,}",
+            hint="Give it a shorter name with --key, or upload it from a folder that is less deep.",
+            exit_code=EXIT_USAGE,
+        )
 
 
 def fate(pipeline: str, name: str, size_bytes: int, completing: str | None) -> str | None:

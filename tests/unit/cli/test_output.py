@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import subprocess
@@ -373,11 +374,23 @@ def test_a_process_that_ignores_the_request_to_end_is_made_to(monkeypatch: pytes
     with subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        monkeypatch.setitem(cloud._started, process.pid, process)
+        monkeypatch.setattr(cloud, "_started", set[int]())
+        cloud.adopt(process)
         born = state_lock.birth(process.pid)
         assert cloud.is_alive(process.pid, born)
         cloud.stop_process(process.pid)
         assert not cloud.is_alive(process.pid, born)
+
+
+def test_a_command_may_end_before_what_it_leaves_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud, "_started", set[int]())
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    pid = process.pid
+    cloud.adopt(process)
+    del process  # else it warns of a process that still runs, which is an error here
+    gc.collect()
+    assert cloud.is_alive(pid, state_lock.birth(pid))
+    cloud.stop_process(pid)
 
 
 @pytest.mark.parametrize(

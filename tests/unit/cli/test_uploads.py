@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from sluice_cli import uploads
+import fakes
+from sluice_cli import project, uploads
 from sluice_cli.errors import CommandError
 
 
@@ -106,3 +109,13 @@ def test_what_s3_cannot_hold_is_left_out(tmp_path: Path) -> None:
 )
 def test_what_becomes_of_an_upload_is_known_before(name: str, size_bytes: int, fate: str | None) -> None:
     assert str(uploads.fate("reviews", name, size_bytes, "_SUCCESS")).startswith(str(fate))
+
+
+def test_a_key_that_s3_does_not_take_is_refused_also_by_a_dry_run(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    target: Any = SimpleNamespace(cloud=fakes.Cloud(), outputs={"DataBucketName": "data"})
+    longest = "é" * 511  # and "m/" makes 1,024 bytes
+    (planned,) = project.plan_upload(target, "m", [tmp_path / "a.csv"], key=longest)["files"]
+    assert planned["fate"] == "will be quarantined: a key of more than 900 bytes"
+    with pytest.raises(CommandError, match=r"S3 takes keys of at most 1,024 bytes, and m/é+… has 1,025"):
+        project.plan_upload(target, "m", [tmp_path / "a.csv"], key=f"{longest}x")
