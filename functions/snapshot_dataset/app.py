@@ -107,7 +107,7 @@ def _given(cloud: Cloud, task: BuildTask, begun: Begun, version: str) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class _Former:
-    """Return the last valid data set; an older stack's version has no head."""
+    """The last valid data set; an older stack's version has no head."""
 
     version: str
     head: DatasetHead | None

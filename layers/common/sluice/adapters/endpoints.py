@@ -33,7 +33,7 @@ _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect
 
 
 class SageMakerEndpoints:
-    """Creating what exists already is no error, but said."""
+    """What exists already is not made again, which is no error: the answer says so."""
 
     def __init__(
         self,
