@@ -15,7 +15,8 @@ IMAGE = "sagemaker-scikit-learn:1.4-2-cpu-py3"
 
 
 @pytest.mark.thorough
-def test_the_reviews_train_to_the_same_file_each_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("example", ["reviews", "sdk-pipeline"])
+def test_the_reviews_train_to_the_same_file_each_time(example: str, tmp_path: Path) -> None:
     """Then a reproduction compares the model itself, and not only its metrics."""
     data = tmp_path / "data"
     data.mkdir()
@@ -26,16 +27,17 @@ def test_the_reviews_train_to_the_same_file_each_time(tmp_path: Path) -> None:
             ]
             csv.writer(file).writerows([("review", "sentiment"), *rows])
     image = ImageCache(Settings(port=0, state_dir=tmp_path).image_cache).environment(IMAGE)
+    script = REPOSITORY / "examples" / example / "src/train.py"
     models = [
-        _trained(image.python, data, tmp_path / folder, seed) for folder, seed in (("a", "1"), ("b", "2"))
+        _trained(image.python, script, data, tmp_path / folder, seed)
+        for folder, seed in (("a", "1"), ("b", "2"))
     ]
     assert models[0] == models[1]
 
 
-def _trained(python: Path, data: Path, folder: Path, hash_seed: str) -> bytes:
+def _trained(python: Path, script: Path, data: Path, folder: Path, hash_seed: str) -> bytes:
     """Train with another order of sets and other addresses; return the model's bytes."""
     folder.mkdir()
-    script = REPOSITORY / "examples/reviews/src/train.py"
     given = ("--train", data, "--validation", data, "--model-dir", folder)
     subprocess.run([python, script, *given], check=True, env={"PYTHONHASHSEED": hash_seed}, timeout=120)
     return (folder / "model.joblib").read_bytes()

@@ -34,6 +34,10 @@ def main():
     model.fit(*read(arguments.train))
     # The training step's metric definitions read this line.
     print(f"validation accuracy: {model.score(*read(arguments.validation)):.6f}")
+    # Notes of the fit that differ each time and that no prediction needs: without them the same data make the
+    # same file.
+    for note in ("stop_words_", "_stop_words_id"):
+        vars(model[0]).pop(note, None)
     joblib.dump(model, Path(arguments.model_dir) / "model.joblib")
 
 
