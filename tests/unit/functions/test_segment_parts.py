@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +22,9 @@ from build_world import PIPELINE, PIPELINE_YAML, Invoke, World
 from sluice.domain import times
 from sluice.domain.data import segments
 from sluice.quality import part_results, run
-from sluice.quality.part_results import PART
-from sluice.quality.run import Baseline, Limits
+from sluice.quality.part_results import PART, NeedsWholeError
+from sluice.quality.processes import ProcessEndedError
+from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.services import building, datasets, presence, segment_parts
 from sluice.services.segment_parts import _Readings
 from trying import examples
@@ -201,6 +203,43 @@ def test_what_was_read_whole_is_kept_by_segments(cloud: fakes.Cloud, invoke: Inv
     assert sorted(seen) == ["02.csv", "new.csv"]
 
 
+def test_what_was_read_whole_is_kept_of_its_only_segment(
+    cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_parts, "_SMALL_BYTES", 10)
+    with sizes(segment=10, at_once=100):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        grown(world, 3)
+    assert len(parts(world)) == 1
+    stored = document(world, version(world), PART)
+    assert world.cloud.objects.read(parts(world)[0]) == stored
+
+
+@pytest.mark.parametrize("lack", ["time", "memory", "sense"])
+def test_what_could_not_be_kept_of_what_was_read_whole_is_read_when_it_is_needed(
+    cloud: fakes.Cloud, invoke: Invoke, lack: str
+) -> None:
+    beyond = run.Reading(beyond=run.beyond_limits("it needs more memory", []))
+    readings = {"time": run.read, "memory": mock.Mock(return_value=beyond)}
+    read = readings.get(lack, mock.Mock(side_effect=NeedsWholeError))
+    with sizes(segment=2, at_once=100):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        with (
+            mock.patch.object(_Readings, "has_time", return_value=lack != "time"),
+            mock.patch.object(run, "read", read),
+        ):
+            grown(world, 6)
+        assert parts(world) == []
+        world.delete("03.csv")
+        world.upload("new.csv", rows(1))
+        with reads(world.cloud) as seen:
+            assert build(world) == "registered"
+    assert len(seen) == 6
+    assert world.dataset(version(world))["rows"] == 12
+
+
 def test_small_segments_take_what_was_found_in_them_into_what_they_are_merged_to(
     cloud: fakes.Cloud, invoke: Invoke
 ) -> None:
@@ -314,6 +353,45 @@ def test_a_segment_that_takes_all_time_is_refused_by_the_invocation_that_begins_
     assert arrivals[f"{PIPELINE}/new.csv#v1"] == "pending"
 
 
+def test_an_object_that_does_not_fit_into_the_storage_is_set_aside_before_it_is_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown(world, 5)
+    world.upload("new.csv", rows(1))
+    world.upload("large.csv", rows(1, 50))
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=200))
+    with reads(world.cloud) as seen:
+        assert build(world) == "data_rejected"
+    assert seen == []
+    assert world.catalog_run("reviews-00002")["reasons"][0].startswith(
+        f"{PIPELINE}/large.csv: it has {len(rows(1, 50))} bytes, at most 120 fit here: "
+    )
+    assert world.arrivals()[f"{PIPELINE}/new.csv#v1"] == "pending"
+
+
+@pytest.mark.parametrize("nth", [0, 1])
+def test_an_object_that_ends_the_engine_is_set_aside(world: World, nth: int) -> None:
+    """Whether it is read in a sample, for quantiles, or in its segment."""
+    in_a_process: Any = vars(run)["processes"]
+    for number in range(5):
+        # None of which was judged before: that is remembered.
+        world.upload(f"{nth}-{number}.csv", rows(number))
+    ended = ProcessEndedError("memory", (f"{PIPELINE}/{nth}-0.csv",), 1.0)
+    work, calls = in_a_process.run, itertools.count()
+
+    def ending(*given: Any, **how: Any) -> Any:
+        if next(calls) == nth:
+            raise ended
+        return work(*given, **how)
+
+    with mock.patch.object(in_a_process, "run", ending):
+        assert build(world) == "data_rejected"
+    aside = [key for key, status in world.arrivals().items() if status == "quarantined"]
+    assert aside == [f"{PIPELINE}/{nth}-0.csv#v1"]
+    assert build(world) == "registered"
+
+
 def test_a_check_of_the_whole_says_that_it_is_why_so_many_objects_are_too_many(world: World) -> None:
     world.later(minutes=1)
     world.push(pipeline=LEAN.replace("x: {type: number,", "x: {type: number, unique: true,").encode())
@@ -359,6 +437,64 @@ def test_a_column_that_had_no_value_before_is_counted_between_quantiles_of_what_
 
 
 # ---------------------------------------------------------------------------------------- as if all were read
+
+
+@pytest.mark.parametrize("at_once", [3, 100])
+def test_drift_of_segments_added_up_is_that_of_all_data(
+    cloud: fakes.Cloud, invoke: Invoke, at_once: int
+) -> None:
+    drift = "  drift: {method: psi, max: 0.2, severity: warn}\n  schema:"
+    with sizes(segment=1, at_once=at_once):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.replace("  schema:", drift).replace("max: 100", "max: 10000").encode())
+        for number in range(5):
+            values = range(number, 400, 5)
+            world.upload(f"{number}.csv", b"x,y\n" + b"".join(b"%d,%d\n" % (n, n % 2) for n in values))
+        assert build(world) == "registered"
+        first = version(world)
+        world.later(minutes=1)
+        world.delete("1.csv")
+        values = range(2000, 2300)
+        world.upload("new.csv", b"x,y\n" + b"".join(b"%d,%d\n" % (n, n % 2) for n in values))
+        with reads(world.cloud) as seen:
+            assert build(world) == "registered"
+        profile = building.find_profile(world.cloud, PIPELINE, first)
+        whole = read_at_once(world, "reviews-00002", Baseline(400, first, profile))
+    assert seen == ["new.csv"]
+    found, expected = (
+        json.loads(each)["drift"]
+        for each in (document(world, version(world), run.REPORT), whole.documents[run.REPORT])
+    )
+    assert found["has_drifted"]
+    for column in expected["columns"]:
+        # An area between quantiles that are not the data's own says nothing.
+        if column["column"] == "x":
+            del column["distances"]["wasserstein"]
+    assert found == expected
+
+
+def test_beyond_one_reading_a_column_that_outgrew_its_baseline_s_categories_is_not_compared(
+    world: World,
+) -> None:
+    world.later(minutes=1)
+    drift = "  drift: {method: psi, max: 0.2}\n  schema:"
+    schema = LEAN.replace("  schema:", drift).replace(
+        "x: {type: number, min: 0, max: 100}", "x: {type: string}"
+    )
+    world.push(pipeline=schema.encode())
+
+    def texts(first: int) -> bytes:
+        return b"x,y\n" + b"".join(b"t%d,%d\n" % (first + n // 2, n % 2) for n in range(800))
+
+    for number in range(2):
+        world.upload(f"{number}.csv", texts(number * 400))
+    upload(world, range(10, 13))
+    assert build(world) == "registered"
+    world.later(minutes=1)
+    world.upload("more.csv", texts(800))
+    assert build(world) == "registered"
+    (column, _) = json.loads(document(world, version(world), run.REPORT))["drift"]["columns"]
+    assert (column["column"], column["note"]) == ("x", "was not counted in the baseline's edges")
 
 
 def body(number: int, kind: str) -> bytes:
@@ -447,21 +583,25 @@ def document(world: World, version: str, name: str) -> bytes:
     return world.cloud.objects.read(f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/{version}/{name}")
 
 
-def same_as_read_at_once(world: World, run_id: str) -> None:
-    """What is on record about a run's data is what reading all of them at once finds."""
+def read_at_once(world: World, run_id: str, baseline: Baseline) -> Outcome:
+    """What reading all objects of a run's data finds."""
     ended = world.catalog_run(run_id)
-    made = ended["dataset_version"]
     project = building.find_project(world.cloud, PIPELINE, ended["project_version"])
-    objects = datasets.find_manifest(world.cloud, PIPELINE, made).objects
+    objects = datasets.find_manifest(world.cloud, PIPELINE, ended["dataset_version"]).objects
     with TemporaryDirectory() as folder:
-        whole = run.validate(
+        return run.validate(
             segment_parts.download(world.cloud, objects, Path(folder)),
             building.overridden(project, None).data,
             limits=Limits(256, None, Path(folder)),
             now=times.from_iso(world.cloud.now()),
-            baseline=Baseline(),
+            baseline=baseline,
             title="",
         )
+
+
+def same_as_read_at_once(world: World, run_id: str) -> None:
+    """What is on record about a run's data is what reading all of them at once finds."""
+    made, whole = world.catalog_run(run_id)["dataset_version"], read_at_once(world, run_id, Baseline())
     judged = plain_report(document(world, made, run.REPORT))
     assert judged == plain_report(whole.documents[run.REPORT])
     if not whole.report.rows:
