@@ -185,6 +185,18 @@ def test_the_metrics_of_an_evaluation_are_its_values_by_their_paths() -> None:
     assert gates.metric_values(evaluation) == {"accuracy": 0.8, "regression_metrics.mse": 2.0}
 
 
+def test_the_metrics_of_an_evaluation_of_another_form_are_its_numbers_with_a_fraction() -> None:
+    """Gates read any path, so `sluice run`, compare and reproduce have to see what is there."""
+    report = {"accuracy": 0.9, "great": {"f1-score": 1.0, "support": 50}, "rows": 100, "text": "0.5"}
+    assert gates.metric_values({"report": report, "log_loss": math.inf, "is_good": True}) == {
+        "report.accuracy": 0.9,
+        "report.great.f1-score": 1.0,
+    }
+    assert gates.metric_values({"metrics": {"accuracy": 0.8}}) == {"accuracy": 0.8}
+    # One that measured nothing must not be taken for one that did.
+    assert gates.metric_values({"metrics": {"auc": {"value": math.nan, "deviation": 0.1}}, "rows": 9}) == {}
+
+
 def test_a_champion_that_could_not_be_scored_fails_what_compares_and_nothing_else() -> None:
     texts = ["metrics.accuracy.value >= 0.5", "metrics.accuracy.value not_worse_than champion"]
     verdict = gates.judge(texts, evaluation(0.9), Champion(None, unscored="no such image"))

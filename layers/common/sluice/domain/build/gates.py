@@ -108,14 +108,31 @@ def _there(path: tuple[str, ...], missing: str, found: Any) -> str:
 def metric_values(evaluation: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, float]:
     """Return the finite numbers that evaluation.json gives as a metric's `value`, by dotted paths.
 
-    Paths omit the leading `metrics` of our own evaluations. If there are very many, returns the first.
+    Paths omit the leading `metrics` of our own evaluations. If there are very many, returns the first. An
+    evaluation of another form, such as scikit-learn's classification_report, has plain numbers: those with a
+    fraction are metrics, as whole ones count rows.
     """
-    return dict(itertools.islice(_metric_values(evaluation, path), _METRICS_SHOWN))
+    found = dict(itertools.islice(_metric_values(evaluation, path), _METRICS_SHOWN))
+    return found or dict(itertools.islice(_plain_values(evaluation, path), _METRICS_SHOWN))
 
 
 def _metric_values(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, float]]:
     for name, found in evaluation.items():
         if isinstance(found, Mapping):
-            yield from _metric_values(found, path if name == "metrics" and not path else (*path, name))
+            yield from _metric_values(found, _below(path, name))
         elif name == "value" and any(path) and metric_at(evaluation, ("value",))[0] is not None:
             yield ".".join(path), float(found)
+
+
+def _plain_values(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+    if "value" in evaluation:
+        return  # a metric of our form, whose value is no finite number
+    for name, found in evaluation.items():
+        if isinstance(found, Mapping):
+            yield from _plain_values(found, _below(path, name))
+        elif isinstance(found, float) and math.isfinite(found):
+            yield ".".join((*path, name)), found
+
+
+def _below(path: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return path if name == "metrics" and not path else (*path, name)
