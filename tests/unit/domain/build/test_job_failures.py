@@ -34,6 +34,14 @@ def ran(seconds: int) -> dict[str, datetime]:
             "AlgorithmError: the script ended with exit code 3; its log says why",
         ),
         (
+            {
+                "FailureReason": "ClientError: Data download failed: No S3 objects found under S3 URL "
+                '"s3://b/runs/p/p-00001/prepare/test/" given in input data source. Please ensure that …'
+            },
+            "prepare's script wrote nothing to /opt/ml/processing/test, which this job reads: "
+            "s3://b/runs/p/p-00001/prepare/test/ is empty",
+        ),
+        (
             {"ExitMessage": "AlgorithmError: , exit code: 139"},
             "AlgorithmError: the script ended with exit code 139 (SIGSEGV); its log says why",
         ),

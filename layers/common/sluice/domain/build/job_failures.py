@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _BARE_EXIT = re.compile(r"(?P<error>\w+): , exit code: (?P<code>-?\d+)")
 # SIGKILL, as a container says it or as SageMaker's training toolkit does of the script that it ran.
 _KILLED = re.compile(r"\w+: (, exit code: 137|ExecuteUserScriptError:\s*ExitCode (137|-9)\b.*)", re.DOTALL)
+# What S3 says of an input that is not there, where it is a split of the run's prepared data.
+_NO_SPLIT = re.compile(
+    r'.*No S3 objects found under S3 URL "(?P<uri>\S*/prepare/(?P<split>\w+)/?)".*', re.DOTALL
+)
 _REASON_SHOWN = 300
 
 
@@ -36,6 +40,9 @@ def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
         return f"it is {job_status(kind, description)}, without a reason given"
     if said.startswith(OUT_OF_MEMORY.rstrip(".")) or _KILLED.fullmatch(said):
         return _killed(description, is_certain=said.startswith("ClientError"))
+    if empty := _NO_SPLIT.search(said):
+        wanted = f"/opt/ml/processing/{empty['split']}"
+        return f"prepare's script wrote nothing to {wanted}, which this job reads: {empty['uri']} is empty"
     if exited := _BARE_EXIT.fullmatch(said):
         return f"{exited['error']}: {log_tails.ended_with(exited['code'])}; its log says why"
     return str(said)
