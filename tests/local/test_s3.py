@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from local.functions import NO_RETRIES, create_function, receive, wait_for
 from local.test_eventbridge import open_queue
+from sluice.adapters.objects import S3Objects
 from sluice_local.cloud import LocalCloud
 
 KEYS = ["plain.csv", "with space.csv", "ünï-日本.csv", "a+b.csv", "100%25.csv", "a&b=c?.csv", "dir/sub/x.csv"]
@@ -291,3 +292,20 @@ def test_a_range_beyond_the_end_is_refused(bucket: Watched) -> None:
     with pytest.raises(bucket.s3.exceptions.ClientError) as refused:
         bucket.s3.head_object(Bucket=bucket.name, Key="digits", Range="bytes=10-")
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 416
+
+
+def test_an_object_is_put_together_of_ranges_of_another(
+    cloud: LocalCloud, unique: Callable[[str], str]
+) -> None:
+    """As a large list of files is when an object was deleted."""
+    s3, bucket = cloud.client("s3"), unique("bucket")
+    s3.create_bucket(Bucket=bucket)
+    body = b"".join(number.to_bytes(4) for number in range(4_000_000))
+    s3.put_object(Bucket=bucket, Key="list", Body=body)
+    objects = S3Objects(s3)
+    pieces: list[slice | bytes] = [slice(0, 100), b"new", slice(400_000, -1), b"]"]
+    objects.splice(f"s3://{bucket}/list", pieces, f"s3://{bucket}/other")
+    assert objects.read(f"s3://{bucket}/other") == body[:100] + b"new" + body[400_000:-1] + b"]"
+    head = objects.head(bucket, "other")
+    assert head is not None
+    assert head.etag.endswith("-3")

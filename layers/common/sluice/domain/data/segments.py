@@ -11,7 +11,7 @@ import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
 
@@ -134,7 +134,10 @@ class DatasetHead:
         return cls(segments, int(stored["state"], 16), stored["parent"], tuple(stored["added"]))
 
     def to_json(self) -> bytes:
-        stored = {"segments": list(map(asdict, self.segments)), "state": f"{self.state:x}"}
+        # `asdict` copies what it finds, which takes several times as long.
+        names = Segment.__slots__
+        listed = [{name: getattr(each, name) for name in names} for each in self.segments]
+        stored = {"segments": listed, "state": f"{self.state:x}"}
         return canonical.to_json({**stored, "parent": self.parent, "added": list(self.added)})
 
     @cached_property
