@@ -136,7 +136,10 @@ def test_how_gates_were_judged_is_written_with_all_slices(world: World) -> None:
 @pytest.mark.parametrize(
     ("files", "why"),
     [
-        ({}, "predictions were not written: let evaluate.py write predictions.csv or predictions.parquet"),
+        (
+            {},
+            "predictions were not written: let evaluate.script write predictions.csv or predictions.parquet",
+        ),
         (
             {"prediction.csv": b"x"},
             "where there is evaluation.json, prediction.csv; did you mean 'prediction.csv'?",

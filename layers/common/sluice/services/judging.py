@@ -96,8 +96,8 @@ class Scored:
         }
         if not found:
             return (
-                f"were not written: let evaluate.py write {' or '.join(table.FILES)} with {table.WANTED} to "
-                f"{FOLDER}, where there is {self._there(role, table.CSV)}"
+                f"were not written: let evaluate.script write {' or '.join(table.FILES)} with {table.WANTED} "
+                f"to {FOLDER}, where there is {self._there(role, table.CSV)}"
             )
         if len(found) > 1:
             return f"are there twice, as {' and '.join(found)}: write one of them"

@@ -326,6 +326,6 @@ def _features(predictions: Predictions, config: Bias) -> list[tuple[float, ...]]
                 continue
     if not columns:
         raise PredictionsError(
-            "has no columns of numbers, which FT finds neighbours by: let evaluate.py write them"
+            "has no columns of numbers, which FT finds neighbours by: let evaluate.script write them"
         )
     return list(zip(*columns, strict=True))

@@ -72,7 +72,7 @@ def _predicted(predictions: Predictions, positive: str) -> list[str]:
     if len(others) > 1:
         raise PredictionsError(
             f"has scores alone, and {len(others) + 1} classes ({_listed([*others, positive])}): "
-            "let evaluate.py write prediction, or name the positive label with evaluate.positive"
+            "let evaluate.script write prediction, or name the positive label with evaluate.positive"
         )
     other = others[0] if others else _NO if positive != _NO else _YES
     return [positive if score >= _THRESHOLD else other for score in scores]
@@ -262,7 +262,7 @@ def _is_positive(predictions: Predictions, positive: str) -> list[bool]:
 def _scores(predictions: Predictions, metric: str) -> Sequence[float]:
     if predictions.scores is None:
         raise PredictionsError(
-            f"has no column 'score', which {metric} is computed from: let evaluate.py write it"
+            f"has no column 'score', which {metric} is computed from: let evaluate.script write it"
         )
     return predictions.scores
 

@@ -69,7 +69,7 @@ class Predictions:
             there = ", ".join(self.columns) or "no columns but its own"
             near = nearest.hint(name, self.columns)
             raise PredictionsError(
-                f"has no column {name!r}: it has {there}{near}; let evaluate.py write the column"
+                f"has no column {name!r}: it has {there}{near}; let evaluate.script write the column"
             )
         return self.columns[name]
 
@@ -78,7 +78,7 @@ class Predictions:
         own = {LABEL: self.labels, PREDICTION: self.predicted}
         values = own[name] if name in own else self.column(name)
         if values is None:
-            raise PredictionsError(f"has no column {name!r}: let evaluate.py write it")
+            raise PredictionsError(f"has no column {name!r}: let evaluate.script write it")
         return [_number(value, self.place(row), name) for row, value in enumerate(values)]
 
     def place(self, row: int) -> str:
@@ -258,8 +258,8 @@ def pair(candidate: Predictions, champion: Predictions) -> Predictions:
             if names
         ]
         raise PredictionsError(
-            f"do not pair by id: {' and '.join(parts)}; evaluate.py must name a row of the hold-out alike "
-            "for each model, whatever the model and the order"
+            f"do not pair by id: {' and '.join(parts)}; evaluate.script must name a row of the hold-out "
+            "alike for each model, whatever the model and the order"
         )
     order = [at[name] for name in candidate.ids]
     paired = champion.rows(order)
