@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -52,18 +53,24 @@ def recall(
     with err.status("looking at what serves"):
         trained = views.live_models(target.cloud, key, contents)
     result: dict[str, Any] = {"pipeline": pipeline, "key": key, "contents": contents, "live_models": trained}
+    before = _before(target, pipeline, contents)
+    result["recalled_before"] = asdict(before) if before else None
     if dry_run:
         show(result, as_json, lambda: _print_trained(key, trained))
         return
     concerned = sorted({pipeline, *(row["pipeline"] for row in trained if row["objects"])})
     known = waiting.run_ids(target, pipeline)
     with err.status("recalling"):
-        result["recalled"] = [_recall(target, each, result, reason) for each in concerned]
+        why = reason or (before.reason if before else "")
+        result["recalled"] = [_recall(target, each, result, why) for each in concerned]
     if wait:
         result["run"] = follow_run(target, pipeline, known, timeout_s=3600)
 
     def text() -> None:
         _print_trained(key, trained)
+        if before:
+            because = f": {before.reason}" if before.reason else ""
+            out.print(escape(f"it was recalled before, at {before.at} by {before.actor}{because}"))
         out.print(f"[green]recalled[/] {escape(key)}: no later data set of {', '.join(concerned)} has it")
         if wait:
             print_run(result["run"])
@@ -77,6 +84,12 @@ def recall(
     show(result, as_json, text)
     if wait and (code := RUN_EXITS.get(result["run"]["status"])):
         raise typer.Exit(code)
+
+
+def _before(target: Target, pipeline: str, contents: list[str]) -> Recall | None:
+    """Return the recall that holds already, if it does for all versions."""
+    items = [target.catalog.get(keys.recall_key(pipeline, sha256)) for sha256 in contents]
+    return Recall.of(items[0]) if items and all(items) and items[0] else None
 
 
 def _recall(target: Target, pipeline: str, found: dict[str, Any], reason: str) -> dict[str, str]:

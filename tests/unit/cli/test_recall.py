@@ -105,6 +105,15 @@ def test_it_is_recalled_and_told_in_the_status_until_a_person_decided(
     assert recalls.recalls(stack.cloud, PIPELINE) == []
 
 
+def test_what_was_recalled_before_is_told_and_keeps_its_reason(stack: Hearing[World]) -> None:
+    assert "recalled before" not in call("reviews/bad.csv", "-m", "consent withdrawn").stdout
+    again = call("reviews/bad.csv")
+    assert "it was recalled before, at 2026-" in again.stdout
+    assert ": consent withdrawn" in again.stdout
+    (row,) = recalls.recalls(stack.cloud, PIPELINE)
+    assert row["reason"] == "consent withdrawn"
+
+
 def test_with_wait_the_build_is_followed(stack: Hearing[World]) -> None:
     stack.meanwhile = lambda: build(stack)
     result = call("reviews/bad.csv", "--wait", "--json")
