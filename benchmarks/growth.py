@@ -366,8 +366,9 @@ def build(world: World, measured: Measure, of: str = "") -> None:
     snapshot = measured(f"snapshot_dataset{of}", lambda: invoke("snapshot_dataset", world.common(run_id)))
     version = snapshot["dataset_version"]
     task = {**world.common(run_id), "dataset_version": version}
-    verdict = measured(f"validate_data{of}", lambda: invoke("validate_data", task))
-    assert verdict["is_valid"], verdict
+    if snapshot["is_new"]:
+        verdict = measured(f"validate_data{of}", lambda: invoke("validate_data", task))
+        assert verdict["is_valid"], verdict
     for step in ("prepare", "train-0", "train-1"):
         world.job(step, run_id)
     measured(f"select_candidate{of}", lambda: invoke("select_candidate", task))

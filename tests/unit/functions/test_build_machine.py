@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest import mock
 
 import pytest
 from botocore.exceptions import ClientError
@@ -20,7 +21,10 @@ from build_world import PIPELINE_YAML, RUN, Invoke, World
 from machines import Crash, Throttled, break_at, interfere
 from sluice.catalog import keys
 from sluice.domain.build import projects
+from sluice.domain.data import segments
 from sluice.ports import JobKind
+from sluice.quality import part_results
+from sluice.services import segment_parts
 
 FUNCTIONS = (
     "snapshot_dataset",
@@ -56,6 +60,22 @@ def rejects_bad_data(world: World) -> None:
     assert world.build("a.csv", b"x,y\n1000,0\n") == "data_rejected"
     assert world.execution["status"] == "SUCCEEDED"
     assert "PrepareData" not in inline.entered(world.execution)
+
+
+def reads_on_where_data_are_more_than_one_invocation_reads(world: World) -> None:
+    """Three segments of an object each, of which an invocation has time for one; one dies."""
+    failures = interfere(world, "validate_data", Crash, times=1)
+    with (
+        mock.patch.object(segments, "OBJECTS_MAX", 1),
+        mock.patch.object(part_results, "OBJECTS_MAX", 1),
+        mock.patch.object(segment_parts._Readings, "has_time", lambda reading, _: not reading.objects),
+    ):
+        world.upload("b.csv", b"x,y\n3,1\n")
+        world.upload("c.csv", b"x,y\n4,1\n")
+        registers(world)
+    assert len(failures) == 1
+    assert inline.entered(world.execution).count("IsDataValid") == 3
+    assert world.dataset(str(world.pipeline["dataset_version"]))["rows"] == 4
 
 
 def skips_what_was_built(world: World) -> None:
@@ -341,6 +361,7 @@ def gives_up_a_job_that_nobody_ends(world: World) -> None:
 SCENARIOS: dict[str, Scenario] = {
     "registers": registers,
     "rejects bad data": rejects_bad_data,
+    "reads on": reads_on_where_data_are_more_than_one_invocation_reads,
     "skips what was built": skips_what_was_built,
     "rejects a worse model": rejects_a_worse_model,
     "goes on without a candidate": goes_on_without_a_candidate,
@@ -388,6 +409,7 @@ def test_the_build_as_it_is_deployed(world: World, scenario: str) -> None:
     ("path", "value", "scenario"),
     [
         ("ValidateData/Next", "PrepareData", "rejects bad data"),
+        ("IsDataValid/Choices", [{**VALID, "Next": "PrepareData"}], "reads on"),
         ("IsDataValid/Choices", [{**VALID, "Next": "BuildEnvironment"}], "builds packages once"),
         ("IsDataValid/Choices", [{**VALID, "Next": "PrepareData"}], "builds packages once"),
         ("BuildEnvironment/Catch", [{**ANY, "Next": "FinishFailedRun"}], "goes on without packages"),
