@@ -409,16 +409,25 @@ def report(found: dict[int, dict[str, Measured]], json_path: Path | None) -> Non
     table = Table(title="Cost by the number of arrivals that ever were", title_justify="left", box=None)
     table.add_column("function or command")
     for size in sizes:
-        table.add_column(f"{size:,}\nrequests, items, ms", justify="right")
+        table.add_column(f"{size:,}\nrequests, items, kB, ms", justify="right")
     table.add_column("requests\ngrow by", justify="right")
     table.add_column("time\ngrows by", justify="right")
     for what, costs, more, longer in rows(found):
-        cells = (f"{cost.requests}, {cost.items:,}, {cost.seconds * 1e3:,.0f}" for cost in costs)
+        cells = (
+            f"{cost.requests}, {cost.items:,}, {cost.bytes / 1e3:,.0f}, {cost.seconds * 1e3:,.1f}"
+            for cost in costs
+        )
         table.add_row(what, *cells, f"{more:.2f}", f"{longer:.2f}")
     Console(width=60 + 30 * len(sizes)).print(table)
     if json_path:
         listed = [
-            {"name": what, "requests": [cost.requests for cost in costs], "grows_by": more}
+            {
+                "name": what,
+                "requests": [cost.requests for cost in costs],
+                "bytes": [cost.bytes for cost in costs],
+                "ms": [round(cost.seconds * 1e3, 1) for cost in costs],
+                "grows_by": more,
+            }
             for what, costs, more, _ in rows(found)
         ]
         json_path.write_text(json.dumps({"sizes": sizes, "figures": listed}, indent=2) + "\n")
