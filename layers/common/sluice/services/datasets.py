@@ -77,9 +77,17 @@ def find_all(cloud: Cloud, pipeline: str, head: DatasetHead) -> Held:
 
 def find_near(cloud: Cloud, pipeline: str, head: DatasetHead, keys: Collection[str]) -> Held:
     """Find what a version holds at some keys, below or above them; reads the segments that may hold it."""
-    read = read_segments(cloud, pipeline, head.near(keys)) if keys else {}
+    places = locations(cloud, pipeline)
     folders = {folder for key in keys for folder in segments.above(key)}
-    return Held.of({digest: Found(file, [*file.near(keys, folders)]) for digest, file in read.items()})
+
+    def look(digest: str) -> tuple[str, Found] | None:
+        file = SegmentFile(cloud.objects.read(places.segment(digest)))
+        objects = [*file.near(keys, folders)]
+        # Where names are random nearly all may hold a key: keep in memory those that do.
+        return (digest, Found(file, objects)) if objects else None
+
+    found = on_each(head.near(keys) if keys else (), look)
+    return Held.of(dict(filter(None, found)))
 
 
 def _all(files: Iterable[SegmentFile]) -> DatasetManifest:
