@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from sluice_cli.target import REPOSITORY
 from sluice_local.state import state_lock
 
 SAM = REPOSITORY / ".venv/envs/sam/bin/sam"
-BUILD_DIR = REPOSITORY / ".aws-sam/build"
+# A checkout may be read-only.
+BUILD_DIR = (REPOSITORY if os.access(REPOSITORY, os.W_OK) else targets.home()) / ".aws-sam/build"
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
 PACKAGE_BUCKET = "sluice-packages"
@@ -43,7 +45,7 @@ def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str
     if (ready := targets.local_cloud()) is not None:
         return ready
     state_dir = targets.local_state_dir()
-    state_dir.mkdir(parents=True, exist_ok=True)
+    _make(state_dir)
     log_path = state_dir.with_suffix(".log")
     command = [sys.executable, "-m", "sluice_local", "--port", str(port), "--state-dir", str(state_dir)]
     with log_path.open("ab") as log:
@@ -59,7 +61,8 @@ def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str
         if (ready := targets.local_cloud()) is not None:
             adopt(process)
             return ready
-        if process.poll() is not None:
+        # Another command may have started it a moment before.
+        if process.poll() is not None and targets.local_pid() is None:
             break
         time.sleep(0.05)
     if (code := process.poll()) is None:
@@ -69,6 +72,16 @@ def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str
     if code == 1 and last.startswith("error: "):
         raise CommandError(last.removeprefix("error: "))
     raise CommandError("the local cloud did not start", hint=f"Its log is {log_path}:\n{tail(log_path)}")
+
+
+def _make(state_dir: Path) -> None:
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(
+            f"the local cloud cannot keep its state in {state_dir}: {error.strerror}",
+            hint="The environment variable SLUICE_HOME names another folder for all that it writes.",
+        ) from error
 
 
 def stop() -> bool:
@@ -123,11 +136,21 @@ def architecture() -> str:
     return "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 
 
+@contextmanager
+def deploying() -> Iterator[None]:
+    """Wait until no other command builds or deploys from this checkout, and let none begin in the block."""
+    BUILD_DIR.parent.mkdir(parents=True, exist_ok=True)
+    with (BUILD_DIR.parent / "deploying.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def build(template: Path = REPOSITORY / "template.yaml", build_dir: Path = BUILD_DIR) -> None:
     """Run `sam build` for the template."""
     folders = ["--template-file", str(template), "--build-dir", str(build_dir)]
     parameters = [f"PythonRuntime={runtime()}", f"Architecture={architecture()}"]
-    options = ["--cached", "--parallel", "--parameter-overrides", *parameters]
+    cache = ["--cached", "--cache-dir", str(build_dir.parent / "cache")]
+    options = [*cache, "--parallel", "--parameter-overrides", *parameters]
     environment = {"PYTHON_RUNTIME": runtime(), "LAMBDA_ARCHITECTURE": architecture()}
     run_sam(["build", *folders, *options], environment, log="sam-build")
 

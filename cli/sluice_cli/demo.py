@@ -35,7 +35,7 @@ def demo(*, keep: bool = False, quiet: bool = False, short: bool = False) -> dic
             begin_afresh(keep=keep)
             ready = cloud.start(fresh=True)
             step.detail = ready["endpoint_url"]
-        with steps.step("sam build, sam deploy") as step:
+        with steps.step("sam build, sam deploy") as step, cloud.deploying():
             step.say("sam build")
             cloud.build()
             step.say("sam deploy")

@@ -40,11 +40,13 @@ def up(
             cloud.stop()
         was_running = targets.local_cloud() is not None
         ready = cloud.start(port=port, auth=auth, fresh=fresh)
-        if parameters or not cloud.is_deployed(ready, stack=stack):
-            status.update("sam build")
-            cloud.build()
-            status.update(f"sam deploy to {ready['endpoint_url']}")
-            cloud.deploy(ready, stack=stack, parameters=parameters)
+        status.update("waiting for another command that deploys")
+        with cloud.deploying():
+            if parameters or not cloud.is_deployed(ready, stack=stack):
+                status.update("sam build")
+                cloud.build()
+                status.update(f"sam deploy to {ready['endpoint_url']}")
+                cloud.deploy(ready, stack=stack, parameters=parameters)
         status.update("starting the endpoints again")
         target = targets.resolve(where="local", stack=stack, profile=None, region=None)
         continuing.wait_for_endpoints(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -214,6 +215,49 @@ def test_a_dry_run_lists_what_would_be_uploaded_and_uploads_nothing(
     called = CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--dry-run", "--json"])
     found = json.loads(called.stdout)
     assert [file["uri"] for file in found["files"]][-1] == "s3://data/m/_SUCCESS"
+
+
+def test_a_second_start_waits_for_the_cloud_of_the_first(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second process ends, as the first one has the folder, and its cloud may not be ready yet."""
+
+    class Ended:
+        pid, returncode = 2**22 + 1, 1
+
+        def poll(self) -> int:
+            return self.returncode
+
+    ready = {"pid": os.getpid(), "endpoint_url": "http://127.0.0.1:1"}
+    looks = iter([None, None, None, ready])
+    monkeypatch.setattr(cloud, "_started", set[int]())
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: Ended())
+    monkeypatch.setattr(target, "local_cloud", lambda: next(looks))
+    monkeypatch.setattr(target, "local_pid", os.getpid)
+    assert cloud.start() == ready
+    monkeypatch.setattr(target, "local_cloud", lambda: None)
+    monkeypatch.setattr(target, "local_pid", lambda: None)
+    (empty_home / "local.log").write_text("error: it cannot listen\n")
+    with pytest.raises(CommandError, match="it cannot listen"):
+        cloud.start()
+
+
+def test_a_folder_that_cannot_be_written_leads_to_the_variable_that_names_another(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (empty_home / "file").write_text("")
+    monkeypatch.setenv("SLUICE_HOME", str(empty_home / "file"))
+    with pytest.raises(CommandError, match=r"cannot keep its state in .*: Not a directory") as refused:
+        cloud.start()
+    assert "SLUICE_HOME" in refused.value.hint
+
+
+def test_of_two_that_deploy_at_once_the_second_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud, "BUILD_DIR", tmp_path / "sam/build")
+    with cloud.deploying(), (tmp_path / "sam/deploying.lock").open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with cloud.deploying():
+        pass
 
 
 def test_a_stale_ready_file_is_no_running_cloud(empty_home: Path) -> None:
