@@ -52,7 +52,7 @@ from sluice.services.views import data, pipelines, runs, uploads
 from sluice_cli import lookup
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-QUICK_SIZES = (1_000, 10_000)
+QUICK_SIZES = (1_000, 5_000)
 BUILDS, QUICK_BUILDS = 1_000, 250
 ARRIVALS_PER_RUN = 100
 AT = "2026-01-01T00:00:00.000Z"
