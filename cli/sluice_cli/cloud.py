@@ -236,7 +236,7 @@ def run_sam(arguments: list[str], environment: Mapping[str, str], *, log: str) -
     with log_path.open("wb") as output:
         result = subprocess.run(
             [str(SAM), *arguments],
-            cwd=REPOSITORY,
+            cwd=BUILD_DIR.parents[1],  # it makes folders there
             env={**os.environ, **environment, "PATH": path, "SAM_CLI_TELEMETRY": "0"},
             stdin=subprocess.DEVNULL,
             stdout=output,

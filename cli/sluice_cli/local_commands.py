@@ -42,7 +42,7 @@ def up(
         ready = cloud.start(port=port, auth=auth, fresh=fresh)
         status.update("waiting for another command that deploys")
         with cloud.deploying():
-            if parameters or not cloud.is_deployed(ready, stack=stack):
+            if is_deployed := bool(parameters) or not cloud.is_deployed(ready, stack=stack):
                 status.update("sam build")
                 cloud.build()
                 status.update(f"sam deploy to {ready['endpoint_url']}")
@@ -54,11 +54,15 @@ def up(
     result = {
         **{"endpoint_url": ready["endpoint_url"], "pid": ready["pid"], "stack": stack},
         "console": console.start(stack),
-        **{"outputs": target.outputs, "continued": continued},
+        **{"outputs": target.outputs, "continued": continued, "deployed": is_deployed},
     }
 
     def text() -> None:
         out.print(f"[green]up[/]: local cloud on {ready['endpoint_url']}, stack {stack}")
+        if was_running:
+            out.print(
+                "deployed anew" if is_deployed else "it runs what this checkout has: nothing was deployed"
+            )
         for line in continuing.lines(continued):
             out.print(line)
         if not was_running and continued is None and (differs := continuing.about_images()):
