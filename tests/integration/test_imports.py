@@ -22,6 +22,8 @@ WITH_DATA_LAYER = ("validate_data", "monitor_endpoint", "console")
 NEVER = ("duckdb", "jinja2", "boto3", "botocore.session", "sluice.quality.engine", "sluice.quality.report")
 # Half of what others load. They parse nothing that a model describes: what they read, the stack wrote.
 WITHOUT_PYDANTIC = ("reconcile", "run_job")
+# Most modules of `reconcile`: it took a fifth longer than its predecessor while it loaded what acts, too.
+RECONCILE_MODULES_MAX = 46
 # Only what is refused needs a suggestion; Powertools' parser is not worth what it loads (docs/decisions.md).
 NEVER_AT_ONCE = ("difflib", "aws_lambda_powertools.utilities.parser", "pydantic.networks")
 # It alone parses a pipeline.yaml; the others restore what it has stored.
@@ -110,6 +112,13 @@ def test_a_function_of_the_control_plane_loads_what_it_decides_with_and_no_more(
 @pytest.mark.parametrize("name", WITHOUT_PYDANTIC)
 def test_a_function_that_parses_nothing_loads_no_parser(loaded: dict[str, list[str]], name: str) -> None:
     assert [module for module in loaded[name] if module.startswith("pydantic")] == []
+
+
+def test_what_only_looks_loads_nothing_that_acts(loaded: dict[str, list[str]]) -> None:
+    """`reconcile` runs every few minutes and mostly finds nothing."""
+    ours = [module for module in loaded["reconcile"] if module.startswith("sluice.")]
+    assert "sluice.ports" not in ours
+    assert len(ours) <= RECONCILE_MODULES_MAX, ours
 
 
 @pytest.mark.parametrize("name", [app.parent.name for app in APPS])
