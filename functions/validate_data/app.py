@@ -145,12 +145,12 @@ def _judge(
         if head is None or data.mode != "append":
             return _judge_whole(asked, task, head)
         if whole := whole_checks(data):
-            return _judge_whole(asked, task, head, f"as must be for {', '.join(whole)}")
+            return _judge_whole(asked, task, head, f"for {', '.join(whole)}")
         try:
             return _judge_new(asked, task, head, _former_part(cloud, task, head, before))
         except NeedsWholeError as error:
             logger.info("all data are read", extra={"reason": str(error)})
-            return _judge_whole(asked, task, head, f"as must be, for {error}")
+            return _judge_whole(asked, task, head, f"as {error}")
 
 
 def _judge_new(asked: Asked, task: ValidateDataTask, head: DatasetHead, former: bytes | None) -> _Judged:
@@ -195,7 +195,7 @@ def _judge_grown(asked: Asked, head: DatasetHead, new: DatasetManifest, former: 
 
 
 def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None, why: str = "") -> _Judged:
-    """Judge all data by reading them at once; `why` they must be, in mode append."""
+    """Judge all data by reading them at once; `why` says what they must be for, in mode append."""
     if head is not None and head.objects > part_results.OBJECTS_MAX:
         return _Judged(_refuse_many(asked, task, head.objects, why))
     held = _held(asked, task, head)
@@ -203,7 +203,7 @@ def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None,
     if len(manifest.objects) > part_results.OBJECTS_MAX:
         return _Judged(_refuse_many(asked, task, len(manifest.objects), why), manifest)
     if manifest.size_bytes > asked.room_bytes:
-        return _Judged(_refuse_large(asked, task, manifest), manifest)
+        return _Judged(_refuse_large(asked, task, manifest, why), manifest)
     began_s = asked.left_s()
     files = segment_parts.download(asked.cloud, manifest.objects, asked.folder)
     outcome = run.validate(
@@ -279,19 +279,26 @@ def _refuse_many(asked: Asked, task: ValidateDataTask, objects: int, why: str) -
     """Refuse the objects beyond the number that a function has time for; new ones count last."""
     most = part_results.OBJECTS_MAX
     advice = "put more rows into each" if why else "put more rows into each, or keep a data.window"
-    said = f"at most {most} are read at once{why and ' '}{why}"
+    said = f"at most {most} are read at once{_must(why)}"
     new = sorted(_new_keys(asked.cloud, task))
     outside = new[max(0, most - (objects - len(new))) :]
     message = f"the data set has {objects} objects, {said}: {advice}"
     return run.refuse([run.beyond_limits(message, outside)], asked.data, asked.title)
 
 
-def _refuse_large(asked: Asked, task: ValidateDataTask, manifest: DatasetManifest) -> Outcome:
+def _refuse_large(asked: Asked, task: ValidateDataTask, manifest: DatasetManifest, why: str) -> Outcome:
     """Refuse the objects that do not fit into the storage, before any is fetched."""
     room = asked.room_bytes
     outside = beyond(manifest.objects, room, _new_keys(asked.cloud, task))
-    found = [segment_parts.too_large([obj.key], manifest.size_bytes, room, "the data set") for obj in outside]
+    found = [
+        segment_parts.too_large([obj.key], "the data set", manifest.size_bytes, room, _must(why))
+        for obj in outside
+    ]
     return run.refuse(found, asked.data, asked.title)
+
+
+def _must(why: str) -> str:
+    return f", and all must be {why}" if why else ""
 
 
 def _new_keys(cloud: Cloud, task: ValidateDataTask) -> set[str]:

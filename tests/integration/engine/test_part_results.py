@@ -293,6 +293,45 @@ def test_different_values_are_told_from_parts_as_long_as_there_are_few(tmp_path:
         world.judge(bodies[3:], first=3, former=part)
 
 
+def test_parts_that_were_read_one_by_one_are_judged_as_the_whole(world: World) -> None:
+    bodies = [body(rows(300)), "n,x,s,t,y\n1,2,3\n", body(rows(40, 7), "n,x,s,t,also"), body(rows(200, 300))]
+    whole = world.judge(bodies)
+    parts: list[PartResults] = []
+    for number, text in enumerate(bodies):
+        path = world.folder / "one"
+        path.write_text(text)
+        read = run.read(
+            [DataFile(f"p/{number:03}", path)],
+            world.data,
+            limits=Limits(256, None, world.folder),
+            now=NOW,
+            baseline=Baseline(),
+            edged=parts[0] if parts else None,
+            keeps_edges=True,
+        )
+        part = run.parsed(read.part, world.data)
+        assert part is not None
+        parts.append(part)
+    together = run.conclude(parts, world.data, now=NOW, baseline=Baseline(), title="t")
+    assert plain(together.documents[run.REPORT]) == plain(whole.documents[run.REPORT])
+    assert {violation.check for violation in together.report.violations} >= {"format", "column", "extra"}
+
+
+def test_what_ends_the_engine_is_told_of_a_part_too(world: World) -> None:
+    path = world.folder / "one"
+    path.write_text(GOOD)
+    read = run.read(
+        [DataFile("p/000", path)],
+        world.data,
+        limits=Limits(256, 0.0, world.folder),
+        now=NOW,
+        baseline=Baseline(),
+        edged=None,
+    )
+    assert read.beyond is not None
+    assert read.part == b""
+
+
 def test_an_unreadable_file_is_one_of_a_part_too(world: World) -> None:
     former = world.judge([GOOD])
     together = world.judge(["n,x,s,t,y\n1,2,3\n", GOOD], first=1, former=former.part)

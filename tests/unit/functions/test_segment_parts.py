@@ -398,8 +398,8 @@ def test_a_check_of_the_whole_says_that_it_is_why_so_many_objects_are_too_many(w
     upload(world, range(5))
     assert build(world) == "data_rejected"
     assert world.catalog_run()["reasons"] == [
-        f"{PIPELINE}/03.csv, {PIPELINE}/04.csv: the data set has 5 objects, at most 3 are read at once as"
-        " must be for unique of x: put more rows into each"
+        f"{PIPELINE}/03.csv, {PIPELINE}/04.csv: the data set has 5 objects, at most 3 are read at once,"
+        " and all must be for unique of x: put more rows into each"
     ]
 
 
@@ -412,7 +412,10 @@ def test_values_that_must_be_counted_together_say_so_where_they_are_too_many(wor
         world.upload(f"{number}.csv", body)
     assert build(world) == "data_rejected"
     (reason,) = world.catalog_run()["reasons"]
-    assert "at most 3 are read at once as must be, for a column has more than 1024 different values" in reason
+    assert (
+        "at most 3 are read at once, and all must be as a column has more than 1024 different values"
+        in reason
+    )
 
 
 def test_a_column_that_had_no_value_before_is_counted_between_quantiles_of_what_is_new(world: World) -> None:

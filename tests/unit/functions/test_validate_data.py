@@ -137,27 +137,33 @@ def test_reasons_stay_few_whatever_the_report_holds(world: World) -> None:
     assert len(json.loads(world.cloud.objects.read(verdict["report_uri"]))["violations"]) == 40
 
 
-def replacing(world: World) -> None:
-    """Push a project of mode replace, whose data are read at once."""
-    world.later(minutes=1)
-    world.push(pipeline=PIPELINE_YAML.replace("  label: y\n", "  label: y\n  mode: replace\n").encode())
+OF_ALL = f"the data set has {3 * len(ROWS)} bytes"
 
 
 @pytest.mark.parametrize(
-    ("replaces", "said"), [(True, f"the data set has {3 * len(ROWS)} bytes"), (False, "it has 24 bytes")]
+    ("was", "becomes", "said"),
+    [
+        ("label: y", "label: y\n  mode: replace", f"{OF_ALL}, at most 14 fit here: give"),
+        ("label: y", "label: y", f"it has {2 * len(ROWS)} bytes, at most 14 fit here: give"),
+        (
+            "min: 0",
+            "unique: true, min: 0",
+            f"{OF_ALL}, at most 14 fit here, and all must be for unique of x: give",
+        ),
+    ],
 )
 def test_what_the_storage_has_no_room_for_is_set_aside_before_it_is_read_and_the_rest_is_built(
-    world: World, monkeypatch: pytest.MonkeyPatch, replaces: bool, said: str
+    world: World, monkeypatch: pytest.MonkeyPatch, was: str, becomes: str, said: str
 ) -> None:
-    if replaces:
-        replacing(world)
+    world.later(minutes=1)
+    world.push(pipeline=PIPELINE_YAML.replace(was, becomes).encode())
     begin(world, a=ROWS, b=ROWS * 2)
     usage = shutil.disk_usage("/")
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _: usage._replace(free=len(ROWS) * 2))
         patched.setattr(world.cloud.objects, "download", None)
         verdict = validate(world)
-    assert verdict["reasons"][0].startswith(f"{PIPELINE}/b.csv: {said}, at ")
+    assert verdict["reasons"][0].startswith(f"{PIPELINE}/b.csv: {said}")
     assert world.arrivals() == {f"{PIPELINE}/a.csv#v1": "pending", f"{PIPELINE}/b.csv#v1": "quarantined"}
     world.finish("data_rejected")
     world.ask()
@@ -189,7 +195,8 @@ def test_more_objects_than_can_be_opened_are_set_aside_before_they_are_fetched_a
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sluice.quality.part_results.OBJECTS_MAX", 2)
-    replacing(world)
+    world.later(minutes=1)
+    world.push(pipeline=PIPELINE_YAML.replace("label: y", "label: y\n  mode: replace").encode())
     begin(world, a=ROWS, b=ROWS, c=ROWS)
     with monkeypatch.context() as patched:
         patched.setattr(world.cloud.objects, "download", None)

@@ -200,10 +200,10 @@ def download(cloud: Cloud, objects: Sequence[ObjectVersion], folder: Path) -> li
     return files
 
 
-def too_large(keys: Sequence[str], size_bytes: int, room_bytes: float, what: str) -> Violation:
+def too_large(keys: Sequence[str], what: str, size_bytes: int, room_bytes: float, why: str = "") -> Violation:
     """Make the violation of objects that do not fit into the storage."""
     message = (
-        f"{what} has {size_bytes} bytes, at most {room_bytes:.0f} fit here: give the function more "
+        f"{what} has {size_bytes} bytes, at most {room_bytes:.0f} fit here{why}: give the function more "
         "ephemeral storage (up to 10 GB), upload Parquet or compressed files, or keep a data.window"
     )
     return run.beyond_limits(message, keys)
@@ -318,7 +318,7 @@ def _too_large(objects: Iterable[ObjectVersion], room_bytes: float) -> Violation
     """Make the violation of the first object that does not fit into the storage by itself."""
     for obj in objects:
         if obj.size_bytes > room_bytes:
-            return too_large([obj.key], obj.size_bytes, room_bytes, "it")
+            return too_large([obj.key], "it", obj.size_bytes, room_bytes)
     return None
 
 
