@@ -3,6 +3,11 @@
 Each run is followed by one of the plain scripts, and ratios are of such pairs: on a busy machine both wait
 alike. Seconds of the processor leave out the wait.
 
+What a *job step* costs beyond its script is the time from its state's beginning to its end, as the
+execution's history has them, without the time that the script's process was there (`script_s` of its usage).
+Of jobs side by side the one that ended last counts. All other states are work of Sluice's own, and each has
+a row.
+
 .venv/bin/python benchmarks/loop.py [--quick] [--json FILE]
 """
 
@@ -46,6 +51,9 @@ DATA = REPOSITORY / ".sluice/data/reviews"
 CONTENDERS = Path(__file__).parent / "contenders/orchestrators"
 REPORT = re.compile(r"^REPORT .*?\tDuration: ([\d.]+) ms.*?(?:Init Duration: ([\d.]+) ms)?$")
 MEGABYTE = 1e6
+JOB_STATES = {"PrepareData", "TrainCandidate", "EvaluateModel"}
+# Of names of times: of a job step beyond its script, and of another state.
+BEYOND, STATE = "beyond the script: ", "state: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +132,44 @@ def timed_run(target: Target, pipeline: str, path: Path) -> dict[str, float]:
         "cpu_s": cloud_cpu_s() - spent,
         "event_to_start_s": started - uploaded - quiet_s,
         "upload_to_registered_s": stopped - uploaded - quiet_s,
-        "overhead_s": stopped - started - critical_path_s(run["steps"]),
-        "states": float(len(run["steps"])),
+        "no_job_s": stopped - started - critical_path_s(run["steps"]),
+        "steps": float(len(run["steps"])),
+        **step_times(target, run),
     }
+
+
+def step_times(target: Target, run: dict[str, Any]) -> dict[str, float]:
+    """Return what each job step of an execution cost beyond its script, and what each other state took."""
+    scripts = {step["step"]: (step.get("usage") or {}).get("script_s") for step in run["steps"]}
+    entered = dict[str, datetime]()
+    found, group = dict[str, float](), ""
+    for event in history(target, run["execution_arn"]):
+        kind = event["type"]
+        if kind == "MapStateEntered":
+            group = event["stateEnteredEventDetails"]["name"]
+        elif kind == "TaskStateEntered":
+            details = event["stateEnteredEventDetails"]
+            name = json.loads(details["input"]).get("step", details["name"])
+            entered[name] = event["timestamp"]
+        elif kind == "TaskStateExited":
+            details = event["stateExitedEventDetails"]
+            output = json.loads(details["output"])
+            result = output if "job_name" in output else output.get("prepared", {})
+            is_job = details["name"] in JOB_STATES
+            name = details["name"] if details["name"] in entered else output["step"]
+            took_s = (event["timestamp"] - entered[name]).total_seconds()
+            if is_job:
+                found[f"{BEYOND}{group or name}"] = took_s - scripts[result["step"]]
+            else:
+                found[f"{STATE}{name}"] = took_s
+                group = ""
+    return found
+
+
+def history(target: Target, execution_arn: str) -> Iterator[dict[str, Any]]:
+    pages = target.client("stepfunctions").get_paginator("get_execution_history")
+    for page in pages.paginate(executionArn=execution_arn):
+        yield from page["events"]
 
 
 def cloud_cpu_s() -> float:
@@ -295,12 +338,15 @@ def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]
         value, peer = pairs[len(pairs) // 2]
         return Figure(title, value, "s", peer, "s plain scripts")
 
+    beyond = [value for run in runs for name, value in run.items() if name.startswith(BEYOND)]
     overhead_cpu_s = statistics.median(run["cpu_s"] - each[1] for run, each in zip(runs, plain, strict=True))
 
     return [
         Figure("event to execution start", median("event_to_start_s"), "s"),
-        Figure("overhead of a step", median("overhead_s") / median("states"), "s"),
-        Figure("overhead of a step: processor", overhead_cpu_s / median("states"), "s"),
+        Figure("overhead of a job step", statistics.median(beyond), "s"),
+        *(Figure(name, median(name), "s") for name in runs[0] if name.startswith((BEYOND, STATE))),
+        Figure("time with no job under way", median("no_job_s"), "s"),
+        Figure("overhead of a step: processor", overhead_cpu_s / median("steps"), "s"),
         beside("upload to registered", "upload_to_registered_s"),
         beside("the run alone", "execution_s"),
         beside("upload to registered: processor", "cpu_s", 1),

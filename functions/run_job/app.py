@@ -119,6 +119,7 @@ def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, st
         "memory_mb": memory_mb,
         "architecture": orders.architecture(),
         "peak_memory_mb": ending.peak_mb,
+        "script_s": round(ending.script_s, 4),
     }
     records.create(orders.RESULT, {**ending.item(), "usage": usage, "log_problem": log.problem})
     said = announce(ours.client("events"), {"stack": order.stack, "JobName": order.name})

@@ -122,6 +122,9 @@ class Process:
             Path(f"/proc/{self._pid}/oom_score_adj").write_text(_FIRST_TO_END)
         self._ended = threading.Event()
         self._peak_kb = 0
+        self._started = time.monotonic()
+        self.ran_s = 0.0
+        """Of a process that ended: how long there was one."""
         self.exit_code = 0
         """Of a process that ended; 128 + n after signal n."""
         threading.Thread(target=self._reap, daemon=True).start()
@@ -150,6 +153,7 @@ class Process:
 
     def _reap(self) -> None:
         _, status, usage = os.wait4(self._pid, 0)
+        self.ran_s = time.monotonic() - self._started
         self._peak_kb = max(self._peak_kb, usage.ru_maxrss)
         code = os.waitstatus_to_exitcode(status)
         self.exit_code = code if code >= 0 else 128 - code

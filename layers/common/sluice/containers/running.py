@@ -75,6 +75,8 @@ class Ending:
     """The limit of the place, which another place may not have."""
     changes: Item = field(default_factory=dict)
     peak_mb: int = 0
+    script_s: float = 0.0
+    """How long the script's process was there."""
     tail: Sequence[str] = ()
 
     def item(self) -> Item:
@@ -131,7 +133,7 @@ def run(
         if isinstance(error, DataError | OSError):
             transcript.note(str(error))
     if process is not None:
-        ending.peak_mb = process.peak_mb
+        ending.peak_mb, ending.script_s = process.peak_mb, process.ran_s
     ending.tail = transcript.tail(_TAIL_LINES)
     times = ("TrainingStartTime", "TrainingEndTime")
     if job.kind == "processing_job":

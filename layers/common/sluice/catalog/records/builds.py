@@ -328,7 +328,7 @@ class Step:
     contents: Mapping[str, str] | None = None
     # The sha256 of the packages' archive that a job on Lambda has.
     environment: str | None = None
-    # What the job took, such as billed_s, memory_mb, peak_memory_mb, instance_type and instance_count.
+    # What the job took, such as billed_s, script_s, memory_mb, peak_memory_mb, instance_type, instance_count.
     usage: Mapping[str, Any] | None = None
     # What the job took on Lambda, if a limit there moved it to SageMaker; empty if that is not known.
     lambda_usage: Mapping[str, Any] | None = None
