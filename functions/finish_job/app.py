@@ -15,7 +15,7 @@ from sluice.domain.times import from_iso
 from sluice.events import JobStateChanged, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import backends, concluding
+from sluice.services import concluding
 
 # Longer than the state machine waits between attempts to start a job.
 _PATIENCE = timedelta(hours=1)
@@ -35,16 +35,16 @@ def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, 
         event.job_name, event.order.secret, function_ends.read(event.record)
     ):
         return {"status": "another order's"}
-    description = backends.jobs_on(cloud, task.backend).describe(task.kind, event.job_name)
-    if description is not None and jobs.is_terminal(task.kind, description):
+    found = concluding.describe(cloud, task)
+    if found.job is not None and jobs.is_terminal(task.kind, found.job):
         try:
-            step = concluding.check_own(cloud, task, description)
+            found.check_own()
         except JobNameTakenError as error:
             concluding.give_up_job(cloud, task, error)
             return {"status": "given up"}
-        concluding.conclude_job(cloud, task, description, step)
+        concluding.conclude_job(cloud, task, found.job, found.step)
         return {"status": "answered"}
-    if description is None and _is_overdue(cloud, task):
+    if found.job is None and _is_overdue(cloud, task):
         absent = f"there is no {task.kind.replace('_', ' ')} {event.job_name}"
         concluding.give_up_job(cloud, task, JobFailedError(absent))
         return {"status": "given up"}

@@ -22,7 +22,7 @@ from sluice.domain.times import from_iso
 from sluice.events import StartJobTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, RequestRefusedError
-from sluice.services import backends, building, caching, concluding, environments, placing, spending
+from sluice.services import building, caching, concluding, environments, placing, spending
 from sluice.services.building import WantedJob
 from sluice.services.caching import Found
 from sluice.services.placing import Placement
@@ -50,10 +50,10 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
         found = caching.find(cloud, wanted, request, placement.environment)
         if not placement.moves and caching.reuse(cloud, task, found, hyperparameters):
             return {"job_name": ""}
-    # Store the token first: a job that ends at once must find the task to answer.
-    waiting = _store_token(cloud, task, kind, name, placement)
-    # Record the step before the job too: the end of the run stops recorded jobs.
-    _record_step(cloud, task, kind, name, hyperparameters, placement, found)
+    # Both before the job: one that ends at once must find the task to answer, and the end of the run stops
+    # recorded jobs.
+    waiting = _task(cloud, task, kind, name, placement)
+    _record(cloud, waiting, _step(cloud, task, kind, name, hyperparameters, placement, found), placement)
     try:
         if kind == "training_job":
             spending.check(cloud, task.run_id, task.step, name, wanted.build.config.train)
@@ -140,8 +140,8 @@ def _ensure_role(cloud: Cloud, wanted: WantedJob, placement: Placement) -> str |
     return None
 
 
-def _store_token(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str, placement: Placement) -> JobTask:
-    waiting = JobTask(
+def _task(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str, placement: Placement) -> JobTask:
+    return JobTask(
         job_name=name,
         task_token=task.task_token,
         kind=kind,
@@ -154,11 +154,9 @@ def _store_token(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str, pla
         backend=placement.choice.backend,
         falls_back=placement.falls_back,
     )
-    cloud.catalog.apply(builds.await_job(waiting))
-    return waiting
 
 
-def _record_step(
+def _step(
     cloud: Cloud,
     task: StartJobTask,
     kind: JobKind,
@@ -166,8 +164,8 @@ def _record_step(
     hyperparameters: Mapping[str, str],
     placement: Placement,
     found: Found | None,
-) -> None:
-    """Write the step, with what it depends on; one that was there before is only told that."""
+) -> Step:
+    """Return the step, with what it depends on."""
     step = Step(
         run_id=task.run_id,
         step=task.step,
@@ -182,10 +180,16 @@ def _record_step(
         packages_usage=environments.pay(cloud, placement.packages, name),
         environment=placement.environment,
     )
-    if found is not None:
-        step = caching.depending(step, found)
-    written = cloud.catalog.apply(builds.move_step(step) if placement.moves else builds.add_step(step))
-    if found is not None and not written:
+    return step if found is None else caching.depending(step, found)
+
+
+def _record(cloud: Cloud, waiting: JobTask, step: Step, placement: Placement) -> None:
+    """Store the token and the step; one that was there before is only told what it depends on."""
+    begin = builds.move_step(step) if placement.moves else builds.add_step(step)
+    if cloud.catalog.apply(builds.await_job(waiting), begin):
+        return
+    cloud.catalog.apply(builds.await_job(waiting))
+    if step.cache_key is not None or step.cache_miss is not None:
         cloud.catalog.apply(builds.depend_step(step))
 
 
@@ -234,9 +238,9 @@ def _stop_if_over(cloud: Cloud, task: StartJobTask) -> None:
 
 
 def _adopt(cloud: Cloud, waiting: JobTask) -> None:
-    description = backends.jobs_on(cloud, waiting.backend).describe(waiting.kind, waiting.job_name)
-    if description is None:
+    found = concluding.describe(cloud, waiting)
+    if found.job is None:
         return
-    step = concluding.check_own(cloud, waiting, description)
-    if jobs.is_terminal(waiting.kind, description):
-        concluding.conclude_job(cloud, waiting, description, step)
+    found.check_own()
+    if jobs.is_terminal(waiting.kind, found.job):
+        concluding.conclude_job(cloud, waiting, found.job, found.step)

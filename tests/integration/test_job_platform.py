@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from sluice.adapters.job_platform import JobRecords, JobStorage
+from sluice.adapters import job_platform
+from sluice.adapters.job_platform import JobLog, JobRecords, JobStorage
 from sluice.containers.data import DataError, S3Location
 
 WHERE = S3Location("artifacts", "runs/x")
@@ -52,6 +54,45 @@ def test_a_lost_connection_is_a_failure_of_the_job_s_data(tmp_path: Path, answer
     (tmp_path / "y").touch()
     with pytest.raises(DataError, match="Data upload failed"):
         storage.write(WHERE, tmp_path / "y")
+
+
+class Logs:
+    """CloudWatch Logs, which says when it got lines."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.has_lines = threading.Event()
+
+    def create_log_stream(self, **_: str) -> None:
+        pass
+
+    def put_log_events(self, logEvents: list[dict[str, Any]], **_: str) -> None:
+        self.batches.append([event["message"] for event in logEvents])
+        self.has_lines.set()
+
+
+def test_lines_are_written_when_the_script_has_ended_and_none_is_left_to_write_at_the_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(job_platform, "_FLUSH_EVERY_S", 3600)
+    logs = Logs()
+    log = JobLog(logs, "group", "stream")
+    log.write(["one", "two"])
+    log.flush()
+    assert logs.has_lines.wait(30)
+    log.close()
+    assert logs.batches == [["one", "two"]]
+    assert log.problem == ""
+
+
+def test_lines_after_the_last_flush_are_written_at_the_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_platform, "_FLUSH_EVERY_S", 3600)
+    logs = Logs()
+    log = JobLog(logs, "group", "stream")
+    log.flush()
+    log.write(["one"])
+    log.close()
+    assert [line for batch in logs.batches for line in batch] == ["one"]
 
 
 class Records:

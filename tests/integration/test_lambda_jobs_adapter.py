@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -100,6 +102,44 @@ def test_an_order_has_two_credentials_of_two_roles(
     assert (order["request"], order["stack"], order["pipeline"]) == (REQUEST, "sluice", "reviews")
     assert aws.groups == [order["log_group"]] == ["/sluice/sluice/jobs/reviews"]
     assert {session["DurationSeconds"] for session in aws.sessions} == {3600}
+
+
+def test_what_an_order_needs_is_asked_for_at_once_and_all_of_it_is_there_before_the_order(
+    jobs: FunctionJobs, aws: Aws, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The record, the key and two sessions: each waits until all four were asked for.
+    together, done = threading.Barrier(4, timeout=30), list[str]()
+
+    def beside(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*given: Any, **how: Any) -> Any:
+            together.wait()
+            answer = ask(*given, **how)
+            done.append(name)
+            return answer
+
+        return asked
+
+    monkeypatch.setattr(objects, "write", beside("record or key", objects.write))
+    monkeypatch.setattr(aws, "assume_role", beside("session", aws.assume_role))
+    monkeypatch.setattr(aws, "invoke", lambda **_: done.append("order"))
+    assert jobs.start("processing_job", REQUEST, ROOM) is True
+    assert sorted(done[:4]) == ["record or key", "record or key", "session", "session"]
+    assert done[4:] == ["order"]
+
+
+def test_a_description_reads_its_records_at_once(
+    jobs: FunctionJobs, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.start("processing_job", REQUEST, ROOM)
+    write(objects, "result", status="Completed", secondary_status="", limit=None, changes={}, usage={})
+    together, read = threading.Barrier(2, timeout=30), objects.read
+
+    def beside(uri: str) -> bytes:
+        together.wait()
+        return read(uri)
+
+    monkeypatch.setattr(objects, "read", beside)
+    assert status(jobs) == "Completed"
 
 
 def test_an_order_that_rests_in_a_queue_tells_no_credentials(

@@ -31,13 +31,14 @@ class Waiting:
 namespace.drop_capabilities()  # the superuser could read everything
 processes.shield()
 script, folder = sys.argv[1], Path(sys.argv[2])
-spared = [subprocess.Popen(["sleep", "600"])] if sys.argv[3] == "one waits" else []
+spared = [subprocess.Popen(["sleep", "600"])] if "one waits" in sys.argv[3] else []
 waiting = Waiting({each.pid for each in spared})
 command = [sys.executable, "-I", "-c", script]
 process = processes.Process(command, {"PATH": os.environ["PATH"]}, folder, waiting)
 out = process.output.readline().decode().strip()
 process.wait(20)
-processes.end_children(waiting.pids)
+processes.end_children(waiting.pids, processes.seen_below if "lists" in sys.argv[3] else None)
+assert 0 < process.ran_s < 60
 assert [each.poll() for each in spared] == [None] * len(waiting.pids)
 for each in spared:
     each.kill()
@@ -51,7 +52,7 @@ print(process.exit_code, out, "left:", left, process.peak_mb)
 """
 
 
-@pytest.fixture(params=["nobody waits", "one waits"])
+@pytest.fixture(params=["nobody waits", "one waits", "one waits, the kernel's lists"])
 def run(request: pytest.FixtureRequest) -> Run:
     return lambda script: play(script, request.param)
 

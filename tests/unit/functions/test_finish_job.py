@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 import fakes
 from build_world import RUN, Invoke, TaskFailed, World, ended
 from sluice.catalog import keys
 from sluice.catalog.changes import Change, Update
+from sluice.services import concluding
 
 
 @pytest.fixture
@@ -74,6 +78,56 @@ def test_a_crash_after_the_answer_is_made_good_by_the_retry(
             world.end("prepare")
     assert world.answer(token)["status"] == "Completed"
     world.invoke("finish_job", ended(f"sluice--{RUN}-prepare"))
+    assert world.cloud.catalog.listing(keys.TASKS) == []
+    assert len(world.cloud.workflows.answers) == 1
+
+
+def start_and_write(world: World) -> str:
+    """Start `prepare`, and write all that it should; returns the task's token."""
+    token = world.start("prepare")
+    for output in world.request(f"sluice--{RUN}-prepare")["ProcessingOutputConfig"]["Outputs"]:
+        world.cloud.objects.write(f"{output['S3Output']['S3Uri']}/rows.csv", b"1\n")
+    return token
+
+
+def test_what_no_state_waits_for_comes_after_the_answer_and_before_the_task_is_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_and_write(world)
+    effects = list[str]()
+    apply, succeed = world.cloud.catalog.apply, world.cloud.workflows.succeed
+
+    def applied(*changes: Change) -> bool:
+        effects.extend(change.key["sk"].partition("#")[0] for change in changes)
+        return apply(*changes)
+
+    def succeeded(token: str, output: Mapping[str, Any]) -> bool:
+        effects.append("answer")
+        return succeed(token, output)
+
+    monkeypatch.setattr(world.cloud.catalog, "apply", applied)
+    monkeypatch.setattr(world.cloud.workflows, "succeed", succeeded)
+    world.end("prepare")
+    assert effects == ["STEP", "answer", "TIMELINE", "CACHE", "TASK"]
+
+
+def test_a_crash_right_after_the_answer_is_made_good_for_the_timeline_and_the_cache(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = start_and_write(world)
+
+    def crash(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(concluding, "note", crash)
+        with pytest.raises(RuntimeError):
+            world.end("prepare")
+    assert world.answer(token)["status"] == "Completed"
+    world.invoke("finish_job", ended(f"sluice--{RUN}-prepare"))
+    assert world.events().count("prepare completed") == 1
+    recorded = world.cloud.catalog.get(keys.step_key(RUN, "prepare")) or {}
+    assert world.cloud.catalog.get(keys.cache_key("reviews", recorded["cache_key"]))
     assert world.cloud.catalog.listing(keys.TASKS) == []
     assert len(world.cloud.workflows.answers) == 1
 

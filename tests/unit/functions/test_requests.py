@@ -68,7 +68,7 @@ def test_a_build_makes_so_many_requests(counted: tuple[World, Counter[str]]) -> 
         "start_build": 8,
         "snapshot_dataset": 13,
         "validate_data": 23,
-        "start_job": 34,
+        "start_job": 26,
         "finish_job": 32,
         "select_candidate": 11,
         "check_gates": 9,

@@ -188,7 +188,7 @@ class JobLog:
         self._names = {"logGroupName": group, "logStreamName": stream}
         self._waiting: list[dict[str, Any]] = []
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = self._is_hurried = False
         self.problem = ""
         """Why lines were lost, if they were."""
         self._thread = threading.Thread(target=self._run, name="job-log", daemon=True)
@@ -199,6 +199,12 @@ class JobLog:
         moment = int(time.time() * 1000)
         with self._changed:
             self._waiting += [{"timestamp": moment, "message": line or " "} for line in lines]
+
+    def flush(self) -> None:
+        """Write what there is from now on, beside whatever the caller does."""
+        with self._changed:
+            self._is_hurried = True
+            self._changed.notify()
 
     def close(self) -> None:
         """Write what is left."""
@@ -214,7 +220,8 @@ class JobLog:
             self.problem = str(error)
         while True:
             with self._changed:
-                is_last = self._closed or self._changed.wait_for(lambda: self._closed, _FLUSH_EVERY_S)
+                self._changed.wait_for(lambda: self._closed or self._is_hurried, _FLUSH_EVERY_S)
+                is_last, self._is_hurried = self._closed, False
                 events, self._waiting = self._waiting, []
             self._put(events)
             if is_last:

@@ -93,17 +93,22 @@ class FunctionJobs:
             "architecture": orders.architecture(),
         }
         uri = self._uri(name, orders.REQUEST)
-        created = self._objects.create(uri, json.dumps(held).encode(), "application/json")
+        with ThreadPoolExecutor(1) as pool:
+            creating = pool.submit(self._objects.create, uri, json.dumps(held).encode(), "application/json")
+            # Credentials that nobody will use do no harm.
+            order = self._ordered(kind, name, held, room)
+            created = creating.result()
         if not created:
             held = json.loads(self._objects.read(uri))
-            if self._read(name, orders.CLAIM) or self._read(name, orders.RESULT):
+            if any(self._read_all(name, orders.CLAIM, orders.RESULT)):
                 return False
-        # Order again what nobody claimed: who recorded it may have ended before the order.
-        self._order(kind, name, held, room, function)
+            # Order again what nobody claimed: who recorded it may have ended before the order.
+            order = self._ordered(kind, name, held, room)
+        self._send(order, function)
         return created
 
     def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
-        held = self._read(name, orders.REQUEST)
+        held, result = self._read_all(name, orders.REQUEST, orders.RESULT)
         if held is None or held["kind"] != kind:
             return None
         field = _FIELDS[kind]
@@ -112,7 +117,7 @@ class FunctionJobs:
             f"{field}JobArn": held["arn"],
             "CreationTime": _moment(held["created_at"]),
         }
-        result = self._read(name, orders.RESULT) or self._given_up(name, held)
+        result = result or self._given_up(name, held)
         if result is None:
             is_told = self._read(name, orders.STOP) is not None
             status = "Stopping" if is_told else "InProgress"
@@ -140,7 +145,7 @@ class FunctionJobs:
             self._objects.create(self._uri(name, orders.STOP), b"{}", "application/json")
 
     def record_end(self, name: str, secret: str, end: FunctionEnd) -> bool:
-        held, claim = self._read(name, orders.REQUEST), self._read(name, orders.CLAIM)
+        held, claim = self._read_all(name, orders.REQUEST, orders.CLAIM)
         if held is None or not secrets.compare_digest(secret, held["secret"]):
             return False
         self._record(name, _failed(held, claim, end))
@@ -161,7 +166,8 @@ class FunctionJobs:
     def _record(self, name: str, result: Mapping[str, Any]) -> None:
         self._objects.create(self._uri(name, orders.RESULT), json.dumps(result).encode(), "application/json")
 
-    def _order(self, kind: JobKind, name: str, held: Mapping[str, Any], room: Room, function: str) -> None:
+    def _ordered(self, kind: JobKind, name: str, held: Mapping[str, Any], room: Room) -> Order:
+        """Make the order of a recorded job, with credentials of its own."""
         place, pipeline = self._place, room.pipeline
         group, stream = place.log_group(pipeline), f"{name}/algo-1-{int(held['created_at'])}"
         records = job_records(place.account.artifact_bucket, name)
@@ -182,7 +188,7 @@ class FunctionJobs:
         )
         key_uri = f"{records}/{orders.KEYS}/{uuid.uuid4().hex}"
         wanted = (held["request"]["RoleArn"], script), (place.runner_role_arn, runner)
-        order = Order(
+        return Order(
             kind=_of_script(kind),
             name=name,
             arn=held["arn"],
@@ -197,12 +203,14 @@ class FunctionJobs:
             secret=held["secret"],
             environment=environment,
         )
-        self._ensure_group(group)
+
+    def _send(self, order: Order, function: str) -> None:
+        self._ensure_group(order.log_group)
         payload = json.dumps(order.event()).encode()
         if len(payload) > _PAYLOAD_MAX_BYTES:
             raise RequestRefusedError(
-                f"the request of {name} has {len(payload)} bytes, and Lambda takes {_PAYLOAD_MAX_BYTES}: "
-                "set compute.backend to sagemaker"
+                f"the request of {order.name} has {len(payload)} bytes, and Lambda takes "
+                f"{_PAYLOAD_MAX_BYTES}: set compute.backend to sagemaker"
             )
         self._client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=payload)
 
@@ -230,6 +238,11 @@ class FunctionJobs:
 
     def _uri(self, name: str, document: str) -> str:
         return f"{job_records(self._place.account.artifact_bucket, name)}/{document}"
+
+    def _read_all(self, name: str, *documents: str) -> list[dict[str, Any] | None]:
+        """Read documents of a job, all at once."""
+        with ThreadPoolExecutor(len(documents)) as pool:
+            return [*pool.map(lambda document: self._read(name, document), documents)]
 
     def _read(self, name: str, document: str) -> dict[str, Any] | None:
         try:

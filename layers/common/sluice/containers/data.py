@@ -131,6 +131,35 @@ def download(storage: Storage, objects: Sequence[DataObject], folder: Path, gunz
     _each(storage, lambda item: _download(storage, item, folder, gunzip), objects)
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An `S3DataSource`, the folder that it goes to, and whether its objects are decompressed."""
+
+    source: Mapping[str, Any]
+    folder: Path
+    gunzip: bool = False
+
+
+def download_all(storage: Storage, sources: Sequence[Source]) -> None:
+    """Write the objects of several sources below their folders, as `download` does, all at once.
+
+    Where two sources have the same file, the later one's is there.
+    """
+    found: list[list[DataObject]] = _each(storage, lambda each: data_objects(storage, each.source), sources)
+    wanted = {
+        each.folder / item.path: (item, each.folder, each.gunzip)
+        for each, items in zip(sources, found, strict=True)
+        for item in items
+    }
+    _each(storage, lambda given: _download(storage, *given), list(wanted.values()))
+
+
+def at_once(*acts: Callable[[], Any]) -> list[Any]:
+    """Act beside one another; returns what each returned, or raises the first one's error once all ended."""
+    with ThreadPoolExecutor(len(acts), thread_name_prefix="beside") as pool:
+        return [done.result() for done in [pool.submit(act) for act in acts]]
+
+
 def _download(storage: Storage, item: DataObject, folder: Path, gunzip: bool) -> None:
     path = PurePosixPath(item.path)
     if path.is_absolute() or ".." in path.parts:
@@ -150,16 +179,13 @@ def _download(storage: Storage, item: DataObject, folder: Path, gunzip: bool) ->
         ) from error
 
 
-def _each(storage: Storage, transfer: Callable[[Any], None], items: Sequence[Any]) -> None:
-    """Transfer items, some at once; raises the first one's error."""
+def _each(storage: Storage, transfer: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """Transfer items, some at once; returns what each gave, or raises the first one's error."""
     workers = min(storage.workers, len(items))
     if workers < 2:
-        for item in items:
-            transfer(item)
-        return
+        return [transfer(item) for item in items]
     with ThreadPoolExecutor(workers, thread_name_prefix="transfer") as pool:
-        for done in [pool.submit(transfer, item) for item in items]:
-            done.result()
+        return [done.result() for done in [pool.submit(transfer, item) for item in items]]
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -161,7 +161,7 @@ class Process:
 
     def _measure(self) -> None:
         while not self._ended.wait(_LOOK_EVERY_S):
-            below = (pid for pid in _seen_below(os.getpid()) if pid not in self._waiting.pids)
+            below = (pid for pid in seen_below(os.getpid()) if pid not in self._waiting.pids)
             self._peak_kb = max(self._peak_kb, sum(map(_resident_kb, below)))
             self._waiting.look(self._pid)
 
@@ -183,11 +183,13 @@ def _started(
     return process.pid, process.stdout
 
 
-def end_children(spared: set[int]) -> None:
+def end_children(spared: set[int], look: Callable[[int], Iterator[int]] | None = None) -> None:
     """End our children, generation by generation, as orphans become ours; raises LeftoverError.
 
-    Who is spared, and has ended by itself, is taken out of the set.
+    Who is spared, and has ended by itself, is taken out of the set. `look` finds them, by default among all
+    processes of the machine.
     """
+    look = look or _below
     deadline = time.monotonic() + _END_TIMEOUT_S
     while True:
         try:
@@ -197,7 +199,7 @@ def end_children(spared: set[int]) -> None:
             # No child is left: the search through all processes can be spared.
             return
         # Whoever ends while this is made is in it still: nobody else takes up its end.
-        left = [pid for pid in _below(os.getpid()) if pid not in spared]
+        left = [pid for pid in look(os.getpid()) if pid not in spared]
         if spared and not left:
             return
         for pid in left:
@@ -260,7 +262,7 @@ def _below(pid: int) -> Iterator[int]:
         waiting += children.get(each, ())
 
 
-def _seen_below(pid: int) -> Iterator[int]:
+def seen_below(pid: int) -> Iterator[int]:
     """Yield the descendants of a process, perhaps without one that is starting or ending.
 
     To read the kernel's lists of children costs a tenth of a look at each process of a machine; not every
@@ -278,7 +280,7 @@ def _seen_below(pid: int) -> Iterator[int]:
                 continue
             for child in map(int, children):
                 yield child
-                yield from _seen_below(child)
+                yield from seen_below(child)
 
 
 def _resident_kb(pid: int) -> int:

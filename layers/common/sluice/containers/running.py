@@ -13,24 +13,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from sluice.containers import configuration, script_mode
 from sluice.containers.archives import write_archive
 from sluice.containers.data import (
     DataError,
     S3Location,
+    Source,
     Storage,
     Synchronizer,
-    data_objects,
+    at_once,
     download,
+    download_all,
     files_below,
     objects_below,
     upload,
 )
 from sluice.containers.environments import Python
 from sluice.containers.output import Metrics, Transcript
-from sluice.containers.processes import Process, Waiting, end_children
+from sluice.containers.processes import Process, Waiting, end_children, seen_below
 from sluice.containers.script_mode import Host, Script, ScriptError
 
 Item = dict[str, Any]
@@ -92,6 +94,13 @@ class Ending:
         }
 
 
+class Log(Protocol):
+    """Where the lines of a job go."""
+
+    def write(self, lines: Sequence[str]) -> None: ...
+    def flush(self) -> None: ...
+
+
 class _FailedError(Exception):
     """The job fails for this reason."""
 
@@ -108,7 +117,7 @@ def run(
     job: Job,
     storage: Storage,
     python: Python,
-    write_log: Callable[[Sequence[str]], None],
+    log: Log,
     is_stopped: Callable[[], bool],
     waiting: Waiting,
 ) -> Ending:
@@ -117,16 +126,18 @@ def run(
     transcript: Transcript | None = None
     process: Process | None = None
     metrics = Metrics(job.request.get("AlgorithmSpecification", {}).get("MetricDefinitions", []), time.time)
-    transcript = Transcript(write_log, metrics)
+    transcript = Transcript(log.write, metrics)
     try:
-        if is_stopped():
+        was_stopped, work = at_once(is_stopped, lambda: _prepared(job, storage, python))
+        if was_stopped:
             return Ending("Stopped", reason="it was stopped before it began")
-        work = _prepared(job, storage, python)
         with _synchronized(job, storage):
             process = Process(python.command(work.command), work.variables, work.working_dir, waiting)
             how = _watch(job, process, transcript, is_stopped, started)
-            # Whatever it left running would change what is uploaded from here on.
-            end_children(waiting.pids)
+            log.flush()
+            # Whatever it left running would change what is uploaded from here on. Who is looked for among all
+            # processes is ended before the next job.
+            end_children(waiting.pids, seen_below)
         ending = _ended(job, storage, work, process, transcript, how)
     except (DataError, ScriptError, _FailedError, OSError) as error:
         ending = _broken(error)
@@ -174,27 +185,33 @@ def _training(job: Job, storage: Storage, python: Python) -> _Work:
     (name,) = configuration.host_names(1)
     host = Host(name, [name], request["ResourceConfig"].get("InstanceType", ""), job.cpus)
     configuration.write_training(OPT_ML, request, host)
+    sources = []
     for channel in request.get("InputDataConfig", []):
         folder = OPT_ML / "input" / "data" / channel["ChannelName"]
         folder.mkdir()
-        source = channel["DataSource"]["S3DataSource"]
         is_zipped = channel.get("CompressionType") == "Gzip"
-        download(storage, data_objects(storage, source), folder, gunzip=is_zipped)
+        sources.append(Source(channel["DataSource"]["S3DataSource"], folder, is_zipped))
+    code = None if "ContainerEntrypoint" in algorithm else script
+
+    def fetch_code() -> None:
+        if code is not None:
+            script_mode.fetch_code(storage, code, OPT_ML)
+
+    at_once(lambda: download_all(storage, sources), fetch_code)
     variables = {
         "TRAINING_JOB_NAME": job.name,
         "TRAINING_JOB_ARN": job.arn,
         "SM_MODEL_DIR": script_mode.MODEL_DIR,
     }
-    if "ContainerEntrypoint" in algorithm or script is None:
+    if code is None:
         command = [*algorithm["ContainerEntrypoint"], *algorithm.get("ContainerArguments", [])]
         return _Work(command, _variables(job, python, variables), OPT_ML / "code")
-    script_mode.fetch_code(storage, script, OPT_ML)
     channels = configuration.input_data_config(request)
-    variables |= script_mode.variables(script, job.name, host, channels, algorithm.get("TrainingImage", ""))
+    variables |= script_mode.variables(code, job.name, host, channels, algorithm.get("TrainingImage", ""))
     variables["PYTHONPATH"] = script_mode.CODE_DIR
     is_package = (OPT_ML / "code" / "setup.py").is_file()
     return _Work(
-        script.command(is_package), _variables(job, python, variables), Path(script_mode.CODE_DIR), script
+        code.command(is_package), _variables(job, python, variables), Path(script_mode.CODE_DIR), code
     )
 
 
@@ -204,12 +221,13 @@ def _processing(job: Job, storage: Storage, python: Python) -> _Work:
     configuration.write_processing(OPT_ML, job.arn, request, hosts[0], hosts)
     for output in configuration.outputs_of(request):
         _inside(output["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
+    sources = []
     for given in request.get("ProcessingInputs", []):
         source = given["S3Input"]
         folder = _inside(source["LocalPath"])
         folder.mkdir(parents=True, exist_ok=True)
-        is_zipped = source.get("S3CompressionType") == "Gzip"
-        download(storage, data_objects(storage, source), folder, gunzip=is_zipped)
+        sources.append(Source(source, folder, source.get("S3CompressionType") == "Gzip"))
+    download_all(storage, sources)
     application = request["AppSpecification"]
     command = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", [])]
     variables = {"PROCESSING_JOB_NAME": job.name, "PROCESSING_JOB_ARN": job.arn}

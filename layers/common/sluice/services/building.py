@@ -104,23 +104,36 @@ class WantedJob:
     prepared: Step | None
     """The run's step `prepare`."""
     build: jobs.Build
+    dataset: Dataset | None = None
+    former_step: Step | None = None
+    """The same step of the run before."""
+    former_run: Run | None = None
 
 
 def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
     """Return what a job of a run is made from: the run's project, or another's scripts or image."""
+    from sluice.catalog.records.data import Dataset  # few functions ask
+
     version = task.script_version or task.project_version
-    found = cloud.catalog.get_all(
+    # A first run has none before.
+    former_id = names.previous_run_id(task.run_id) or ""
+    item, *found = cloud.catalog.get_all(
         [
             keys.project_key(task.pipeline, version),
             keys.run_key(task.pipeline, task.run_id),
             keys.step_key(task.run_id, names.PREPARE),
             keys.step_key(task.run_id, task.step),
+            keys.dataset_key(task.pipeline, task.dataset_version),
+            keys.step_key(former_id, task.step),
+            keys.run_key(task.pipeline, former_id),
         ]
     )
-    project = _project(found[0], task.pipeline, version)
-    run = Run.of(found[1]) if found[1] else None
-    prepared, step = (Step.of(item) if item else None for item in found[2:])
-    return WantedJob(task, project, run, step, prepared, build_of(cloud, task, project, run, prepared))
+    project = _project(item, task.pipeline, version)
+    run, former_run = (Run.of(each) if each else None for each in (found[0], found[5]))
+    prepared, step, former_step = (Step.of(each) if each else None for each in (*found[1:3], found[4]))
+    dataset = Dataset.of(found[3]) if found[3] else None
+    build = build_of(cloud, task, project, run, prepared)
+    return WantedJob(task, project, run, step, prepared, build, dataset, former_step, former_run)
 
 
 def build_of(

@@ -15,6 +15,7 @@ from sluice.domain.build import function_ends, job_failures, jobs, log_tails
 from sluice.domain.build.errors import JobFailedError, JobNameTakenError, LambdaLimitError
 from sluice.domain.roles import RolesForbiddenError
 from sluice.domain.times import to_iso
+from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.services import backends, caching
 from sluice.services.arrivals import on_each
@@ -22,18 +23,39 @@ from sluice.services.building import COMPLETED, find_run, find_step, find_steps,
 from sluice.services.timeline import note
 
 if TYPE_CHECKING:
-    from sluice.ports import Cloud
+    from sluice.ports import Cloud, Item
 
 
-def check_own(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> Step | None:
-    """Return the job's step; raises JobNameTakenError for a job that the task's run cannot have started."""
-    wanted = keys.run_key(task.pipeline, task.run_id), keys.step_key(task.run_id, task.step)
-    run, step = cloud.catalog.get_all(wanted)
-    if run is not None and not is_own(Run.of(run), description):
-        raise JobNameTakenError(
-            f"{task.job_name} was created before this run: give the pipeline another name"
-        )
-    return Step.of(step) if step else None
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A task's job as it is described, None if there is none, and its run and step as they are recorded."""
+
+    task: JobTask
+    job: Mapping[str, Any] | None
+    run: Run | None
+    step: Step | None
+
+    def check_own(self) -> None:
+        """Raise JobNameTakenError for a job that the task's run cannot have started."""
+        if self.run is not None and self.job is not None and not is_own(self.run, self.job):
+            raise JobNameTakenError(
+                f"{self.task.job_name} was created before this run: give the pipeline another name"
+            )
+
+
+def describe(cloud: Cloud, task: JobTask) -> Described:
+    """Ask for a task's job, its run and its step, all at once."""
+    keyed = keys.run_key(task.pipeline, task.run_id), keys.step_key(task.run_id, task.step)
+    backend = backends.jobs_on(cloud, task.backend)
+
+    def recorded() -> list[Item | None]:
+        return cloud.catalog.get_all(keyed)
+
+    def described() -> list[dict[str, Any] | None]:
+        return [backend.describe(task.kind, task.job_name)]
+
+    (run, step), (job,) = on_each((recorded, described), lambda ask: ask())
+    return Described(task, job, Run.of(run) if run else None, Step.of(step) if step else None)
 
 
 def is_own(run: Run, description: Mapping[str, Any]) -> bool:
@@ -95,7 +117,8 @@ def release_roles(cloud: Cloud, run: Run, ended: Sequence[Step] | None = None) -
 def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], step: Step | None) -> None:
     """Record how a job ended and answer the task that waits for it; repeating this changes nothing.
 
-    `step` is the job's, as it was before.
+    `step` is the job's, as it was before. The next state needs the job's end alone, so only that is written
+    before the answer. The task stays open until the timeline and the cache have theirs.
     """
     result = jobs.job_result(task.kind, description, task.step)
     completed = result["status"] == COMPLETED
@@ -112,11 +135,10 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
         sdk_pipelines.record_steps(cloud, task, description)
     elif completed:
         result["contents"] = caching.digests(cloud, result)
-    ended_at = _record_end(cloud, task, result, reason)
-    if completed and ended_at and step is not None:
-        outputs, digests = result.get("outputs"), result.get("contents")
-        recorded = replace(step, status="Completed", ended_at=ended_at, outputs=outputs, contents=digests)
-        caching.remember(cloud, task, recorded)
+    ended_at = result["ended_at"] or cloud.now()
+    end = builds.end_step(task.run_id, task.step, result, reason, ended_at, task.backend)
+    # False if the step has another job by now.
+    is_its = cloud.catalog.apply(end)
     if reason is None:
         # The step has the rest: a state cannot hold it for many jobs.
         done = {"step": task.step, "job_name": result["job_name"], "status": result["status"]}
@@ -126,6 +148,12 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
         error = LambdaLimitError if limit and task.falls_back else JobFailedError
         cause = failures.cut(f"{result['job_name']}: {reason}")
         cloud.workflows.fail(task.task_token, error.__name__, cause)
+    event = f"{task.step} {result['status'].lower()}"
+    note(cloud, task.pipeline, ended_at, task.run_id, event, reason or result["job_name"])
+    if completed and is_its and step is not None:
+        outputs, digests = result.get("outputs"), result.get("contents")
+        recorded = replace(step, status="Completed", ended_at=ended_at, outputs=outputs, contents=digests)
+        caching.remember(cloud, task, recorded)
     _close(cloud, task)
 
 
@@ -165,13 +193,3 @@ def _close(cloud: Cloud, task: JobTask) -> None:
     if run is not None and run.has_ended:
         release_roles(cloud, run)
     cloud.catalog.apply(close_task(task.job_name, task.task_token))
-
-
-def _record_end(cloud: Cloud, task: JobTask, result: Mapping[str, Any], reason: str | None) -> str | None:
-    """Record how the job ended; returns when, None if the step has another job by now."""
-    ended_at = result["ended_at"] or cloud.now()
-    end = builds.end_step(task.run_id, task.step, result, reason, ended_at, task.backend)
-    is_its = cloud.catalog.apply(end)
-    event = f"{task.step} {result['status'].lower()}"
-    note(cloud, task.pipeline, ended_at, task.run_id, event, reason or result["job_name"])
-    return ended_at if is_its else None

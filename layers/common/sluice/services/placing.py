@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sluice.catalog import keys
-from sluice.catalog.records.builds import Run, Step
-from sluice.catalog.records.data import Dataset
 from sluice.domain import names
 from sluice.domain.build import jobs
 from sluice.domain.build.backends import Choice, Facts, choose
 from sluice.domain.locations import environment_archive
 from sluice.lazy import dataclass
-from sluice.ports import Cloud, Item, RequestRefusedError, Room
+from sluice.ports import Cloud, RequestRefusedError, Room
 from sluice.services import building, environments
 from sluice.services.environments import Found
 
 if TYPE_CHECKING:
-    from sluice.catalog.records.builds import Environment
+    from sluice.catalog.records.builds import Environment, Step
     from sluice.domain.config.models import Compute
-    from sluice.events import StartJobTask
     from sluice.services.building import WantedJob
 
 
@@ -71,12 +67,11 @@ def place(cloud: Cloud, wanted: WantedJob, job_name: str) -> Placement:
     if problem is None and compute.backend != "sagemaker":
         found = environments.find(cloud, wanted.project, wanted.build.config, task.image)
         problem = found.problem
-    dataset, step, *runs = cloud.catalog.get_all(_known_before(task))
     facts = Facts(
-        data_bytes=Dataset.of(dataset).size_bytes if dataset else 0,
+        data_bytes=wanted.dataset.size_bytes if wanted.dataset else 0,
         environment_bytes=found.environment.unpacked_bytes if found.environment else 0,
         environment_problem=problem,
-        **(_last_time(cloud, step) if _is_alike(task, *runs) else {}),
+        **(_last_time(cloud, wanted.former_step) if _is_alike(wanted) else {}),
     )
     choice = choose(compute, facts)
     if choice.backend == "sagemaker":
@@ -126,30 +121,18 @@ def _no_lambda(cloud: Cloud) -> str | None:
     )
 
 
-def _known_before(task: StartJobTask) -> list[keys.Key]:
-    """Return the keys of the data set, of the step and the run before and of the run."""
-    run_id = names.previous_run_id(task.run_id) or ""
-    return [
-        keys.dataset_key(task.pipeline, task.dataset_version),
-        keys.step_key(run_id, task.step),
-        keys.run_key(task.pipeline, run_id),
-        keys.run_key(task.pipeline, task.run_id),
-    ]
-
-
-def _is_alike(task: StartJobTask, before: Item | None, run: Item | None) -> bool:
+def _is_alike(wanted: WantedJob) -> bool:
     """Tell whether the run before says how this one will go: one with values of its own went otherwise."""
-    if before is None or Run.of(before).project_version != task.project_version:
+    before, run = wanted.former_run, wanted.run
+    if before is None or before.project_version != wanted.task.project_version:
         return False
-    own = Run.of(before).overrides
-    return not own or (run is not None and Run.of(run).overrides == own)
+    return not before.overrides or (run is not None and run.overrides == before.overrides)
 
 
-def _last_time(cloud: Cloud, former: Item | None) -> dict[str, Any]:
+def _last_time(cloud: Cloud, step: Step | None) -> dict[str, Any]:
     """Return how the job went in the run before: its memory, a limit of Lambda."""
-    if former is None:
+    if step is None:
         return {}
-    step = Step.of(former)
     if step.cached:
         # It had no job of its own.
         step = building.find_step(cloud, step.cached["run_id"], step.cached["step"]) or step
