@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from sluice.adapters import job_platform
-from sluice.adapters.job_platform import JobLog, JobRecords, JobStorage
+from sluice.adapters import clients, job_platform
+from sluice.adapters.job_platform import Account, JobLog, JobRecords, JobStorage
 from sluice.containers.data import DataError, S3Location
 
 WHERE = S3Location("artifacts", "runs/x")
@@ -93,6 +95,30 @@ def test_lines_after_the_last_flush_are_written_at_the_close(monkeypatch: pytest
     log.write(["one"])
     log.close()
     assert [line for batch in logs.batches for line in batch] == ["one"]
+
+
+@pytest.mark.parametrize(("size_bytes", "asks"), [(0, False), (16 << 10, False), (17 << 10, True)])
+def test_only_a_large_body_is_asked_for_before_it_is_sent(
+    monkeypatch: pytest.MonkeyPatch, size_bytes: int, asks: bool
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    account = Account()
+    account.act_as({"AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c"})
+    for s3 in (account.client("s3"), clients.client("s3")):
+        asked = list[bool]()
+
+        def answer(request: Any, asked: list[bool] = asked, **_: Any) -> AWSResponse:
+            asked.append("Expect" in request.headers)
+            return AWSResponse(request.url, 200, {}, Nothing())
+
+        s3.meta.events.register_first("before-send", answer)
+        s3.put_object(Bucket="artifacts", Key="x", Body=b"x" * size_bytes)
+        assert asked == [asks]
+
+
+class Nothing(io.BytesIO):
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        return iter(())
 
 
 class Records:

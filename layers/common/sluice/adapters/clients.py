@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import Session, get_session
 
+from sluice.adapters.small_bodies import send_at_once
 from sluice.ports import RequestRefusedError
 
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=30)
@@ -19,7 +20,9 @@ _CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeou
 
 @cache
 def _session() -> Session:
-    return get_session()
+    session = get_session()
+    send_at_once(session)
+    return session
 
 
 def client(service: str, config: Config = _CONFIG) -> Any:

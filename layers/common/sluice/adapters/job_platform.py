@@ -16,6 +16,7 @@ from typing import IO, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sluice.adapters.small_bodies import send_at_once
 from sluice.containers.data import DataError, S3Location
 
 _CONFIG = Config(
@@ -46,6 +47,7 @@ class Account:
 
         self._session = Session()
         self._session.set_credentials(*_NOBODY)
+        send_at_once(self._session)
         self._clients: dict[str, Any] = {}
 
     def act_as(self, credentials: Mapping[str, str]) -> None:
