@@ -104,10 +104,8 @@ def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, st
     # Two invocations of one order have the same request id: the last member tells them apart.
     claim = {"claimed_at": started, "timeout_s": remaining_s, "claimant": uuid.uuid4().hex}
     if not records.create(orders.CLAIM, claim):
+        # By another invocation; or it was given up while it waited, and may run elsewhere.
         return {"status": "claimed before"}
-    if records.has(orders.RESULT):
-        # It was given up while it waited, and may run elsewhere.
-        return {"status": "ended before"}
     log = JobLog(ours.client("logs"), order.log_group, order.log_stream)
     try:
         ending = _run(order, given, log, records, context)

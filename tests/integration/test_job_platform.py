@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from sluice.adapters import clients, job_platform
@@ -109,7 +110,7 @@ def test_only_a_large_body_is_asked_for_before_it_is_sent(
 
         def answer(request: Any, asked: list[bool] = asked, **_: Any) -> AWSResponse:
             asked.append("Expect" in request.headers)
-            return AWSResponse(request.url, 200, {}, Nothing())
+            return AWSResponse(request.url, 200, HTTPHeaders(), Nothing())
 
         s3.meta.events.register_first("before-send", answer)
         s3.put_object(Bucket="artifacts", Key="x", Body=b"x" * size_bytes)

@@ -223,11 +223,47 @@ def test_a_job_of_which_nobody_tells_is_lost_once_its_function_must_have_ended(
     monkeypatch.setattr(lambda_jobs, "_WAITS_S", -1000)
     described = jobs.describe("processing_job", NAME) or {}
     assert (described["ProcessingJobStatus"], described["LimitReached"]) == ("Failed", "concurrency")
-    # Whatever runs it after all finds that, and does nothing.
-    write(objects, "claim", claimed_at=1.0, timeout_s=900)
+    # Whatever runs it after all finds it claimed, and does nothing.
+    assert objects.create(f"s3://{fakes.ARTIFACT_BUCKET}/jobs/{NAME}/claim.json", b"{}") is False
     assert jobs.describe("processing_job", NAME) == described
     held = json.loads(objects.read(f"s3://{fakes.ARTIFACT_BUCKET}/jobs/{NAME}/result.json"))
     assert held["limit"] == "concurrency"
+
+
+def test_a_job_that_was_claimed_at_the_last_moment_is_not_given_up(
+    jobs: FunctionJobs, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.start("processing_job", REQUEST, ROOM)
+    monkeypatch.setattr(lambda_jobs, "_WAITS_S", -1000)
+    create = objects.create
+
+    def late(uri: str, data: bytes, content_type: str = "") -> bool:
+        write(objects, "claim", claimed_at=2e9, timeout_s=900)
+        return create(uri, data, content_type)
+
+    monkeypatch.setattr(objects, "create", late)
+    assert status(jobs) == "InProgress"
+    assert objects.head(fakes.ARTIFACT_BUCKET, f"jobs/{NAME}/result.json") is None
+
+
+def test_a_claim_of_who_gave_a_job_up_and_ended_is_an_end_like_another_s(
+    jobs: FunctionJobs, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.start("processing_job", REQUEST, ROOM)
+    monkeypatch.setattr(lambda_jobs, "_WAITS_S", -1000)
+    monkeypatch.setattr(FunctionJobs, "_record", lambda *_: None)
+    assert status(jobs) == "InProgress"
+    monkeypatch.undo()
+    monkeypatch.setattr(lambda_jobs, "_LATE_S", -1)
+    assert status(jobs) == "Failed"
+
+
+def test_an_end_of_a_job_that_nobody_claimed_claims_it(
+    jobs: FunctionJobs, aws: Aws, objects: fakes.FakeObjects
+) -> None:
+    jobs.start("processing_job", REQUEST, ROOM)
+    assert jobs.record_end(NAME, aws.orders[0]["secret"], FunctionEnd("dropped", "concurrency")) is True
+    assert objects.create(f"s3://{fakes.ARTIFACT_BUCKET}/jobs/{NAME}/claim.json", b"{}") is False
 
 
 def test_a_job_whose_function_ended_without_a_word_is_told_so(

@@ -59,7 +59,6 @@ def test_a_job_that_was_given_up_while_its_order_waited_is_not_run(
     run_job: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_job, "_leave_nothing", lambda order: None)
-    monkeypatch.setattr(run_job.JobRecords, "create", lambda self, name, content: True)
-    monkeypatch.setattr(run_job.JobRecords, "has", lambda self, name: name == "result.json")
+    monkeypatch.setattr(run_job.JobRecords, "create", lambda self, name, content: name != "claim.json")
     monkeypatch.setattr(run_job, "_run", lambda *given: pytest.fail("it was run"))
-    assert run_job.lambda_handler(ORDER.event(), LambdaContext()) == {"status": "ended before"}
+    assert run_job.lambda_handler(ORDER.event(), LambdaContext()) == {"status": "claimed before"}

@@ -1,8 +1,8 @@
 """Adapter for training and processing jobs that a function runs.
 
 A job's folder of the artifact bucket has what is known of it: `request.json`, from before it is ordered;
-`claim.json`, by the one invocation that runs it; `stop.json`, the wish that it stops; `result.json`, its end;
-`keys/`, each of which opens the credentials of an order.
+`claim.json`, by the one invocation that runs it, or by who gives it up; `stop.json`, the wish that it stops;
+`result.json`, its end; `keys/`, each of which opens the credentials of an order.
 """
 
 from __future__ import annotations
@@ -148,20 +148,30 @@ class FunctionJobs:
         held, claim = self._read_all(name, orders.REQUEST, orders.CLAIM)
         if held is None or not secrets.compare_digest(secret, held["secret"]):
             return False
+        if claim is None:
+            self._claim(name)
         self._record(name, _failed(held, claim, end))
         return True
 
     def _given_up(self, name: str, held: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the end of a job that must have ended, though no event said so.
 
-        The end is recorded: an order that comes later runs nothing, and every reader sees the same end.
+        The end is recorded, so that every reader sees the same one. What nobody claimed is claimed first: an
+        order that comes later runs nothing.
         """
         claim = self._read(name, orders.CLAIM)
         end = _loss(held, claim)
-        if end is None:
+        if end is None or (claim is None and not self._claim(name)):
             return None
         self._record(name, _failed(held, claim, end))
         return self._read(name, orders.RESULT)
+
+    def _claim(self, name: str) -> bool:
+        """Claim a job that is given up; False if it was claimed before."""
+        claim = {"claimed_at": datetime.now(UTC).timestamp(), "timeout_s": 0.0}
+        return self._objects.create(
+            self._uri(name, orders.CLAIM), json.dumps(claim).encode(), "application/json"
+        )
 
     def _record(self, name: str, result: Mapping[str, Any]) -> None:
         self._objects.create(self._uri(name, orders.RESULT), json.dumps(result).encode(), "application/json")

@@ -69,7 +69,7 @@ def of_runner(
     """
     folder = _bare(records)
     here = f"{account.region}:{account.number}"
-    # The claim to know its own again, the result to run nothing that was given up.
+    # The claim and the result to know its own again.
     readable = [_s3(account, f"{folder}/{name}.json") for name in ("stop", "claim", "result")]
     if environment:
         readable.append(_s3(account, _bare(environment)))
