@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,6 +54,8 @@ class _Kept:
     warm: Warm | None = None
     # Of this process, before the first script.
     limits: Sequence[object] = ()
+    # Whether the script that has just ended left it as it was, while that is looked at.
+    looked: Future[bool] | None = None
 
     def is_for(self, order: Order) -> bool:
         """Tell whether it is the order's."""
@@ -62,6 +65,19 @@ class _Kept:
     def is_intact(self) -> bool:
         """Tell whether it is as it was unpacked: scripts run as who unpacked it."""
         return self.seal is not None and self.seal.is_intact()
+
+    def end_others(self) -> bool:
+        """End all processes that a job started; tell whether it is as it was unpacked."""
+        if self.warm is not None:
+            self.warm.rest()
+        processes.end_children(self.warm.pids if self.warm is not None else set())
+        return self.is_intact()
+
+    def look(self) -> None:
+        """Do that beside what is left to do for a job whose script has ended: an order comes soon after."""
+        pool = ThreadPoolExecutor(1, thread_name_prefix="look")
+        self.looked = pool.submit(self.end_others)
+        pool.shutdown(wait=False)
 
     def forget(self) -> None:
         """Keep nothing of a pipeline."""
@@ -155,11 +171,9 @@ def _leave_nothing(order: Order) -> None:
     Kept are packages that the job did not change, and an interpreter that has them loaded and stands still:
     what runs here between jobs could take the order of any pipeline.
     """
-    if _kept.warm is not None:
-        _kept.warm.rest()
+    looked, _kept.looked = _kept.looked, None
     try:
-        processes.end_children(_kept.warm.pids if _kept.warm is not None else set())
-        if not _kept.is_intact():
+        if not (_kept.end_others() if looked is None else looked.result()):
             _kept.forget()
             processes.end_children(set())
         processes.clear(_TMP, [_kept.python.folder] if _kept.python else [])
@@ -193,7 +207,7 @@ def _run(
         memory_mb=int(context.memory_limit_in_mb),
         seconds=context.get_remaining_time_in_millis() / 1000 - orders.RESERVE_S,
     )
-    return running.run(job, storage, python, log, lambda: records.has(orders.STOP), warm)
+    return running.run(job, storage, python, log, lambda: records.has(orders.STOP), warm, _kept.look)
 
 
 def _python(order: Order, ours: Account) -> tuple[Python, Warm]:

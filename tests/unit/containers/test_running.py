@@ -86,7 +86,15 @@ class World:
     def run(self) -> Ending:
         job = Job("processing_job", "job", "arn:job", self.request, {}, 1, 512, 60.0)
         python = Python(Path("/environment"))
-        return running.run(job, cast("Storage", self), python, self, self.looks, cast("Waiting", self))
+        return running.run(
+            job,
+            cast("Storage", self),
+            python,
+            self,
+            self.looks,
+            cast("Waiting", self),
+            lambda: self.effects.append("ended"),
+        )
 
 
 @pytest.fixture
@@ -104,7 +112,7 @@ def test_a_job_lists_its_inputs_and_looks_for_a_stop_at_once_and_writes_its_log_
     ending = world.run()
     assert (ending.status, ending.script_s, list(ending.tail)) == ("Completed", 0.25, ["done"])
     assert len(Script.started) == 1
-    assert world.effects == ["lines", "flush", "output"]
+    assert world.effects == ["lines", "flush", "ended", "output"]
 
 
 def test_a_job_that_was_told_to_stop_begins_no_script(world: World) -> None:

@@ -120,8 +120,12 @@ def run(
     log: Log,
     is_stopped: Callable[[], bool],
     waiting: Waiting,
+    when_ended: Callable[[], None],
 ) -> Ending:
-    """Run the job in an empty /opt/ml; every end is an Ending, never an error."""
+    """Run the job in an empty /opt/ml; every end is an Ending, never an error.
+
+    `when_ended` is called once the script has ended, before its outputs are uploaded.
+    """
     started = time.time()
     transcript: Transcript | None = None
     process: Process | None = None
@@ -135,9 +139,9 @@ def run(
             process = Process(python.command(work.command), work.variables, work.working_dir, waiting)
             how = _watch(job, process, transcript, is_stopped, started)
             log.flush()
-            # Whatever it left running would change what is uploaded from here on. Who is looked for among all
-            # processes is ended before the next job.
+            # Whatever it left running would change what is uploaded from here on.
             end_children(waiting.pids, seen_below)
+            when_ended()
         ending = _ended(job, storage, work, process, transcript, how)
     except (DataError, ScriptError, _FailedError, OSError) as error:
         ending = _broken(error)
