@@ -69,7 +69,7 @@ def test_a_build_makes_so_many_requests(counted: tuple[World, Counter[str]]) -> 
         "snapshot_dataset": 13,
         "validate_data": 23,
         "start_job": 26,
-        "finish_job": 32,
+        "finish_job": 29,
         "select_candidate": 11,
         "check_gates": 9,
         "register_model": 28,

@@ -21,7 +21,6 @@ from sluice.domain.build.step_cache import UnknownContentError
 from sluice.domain.times import from_iso
 from sluice.lazy import dataclass
 from sluice.services import building, contents
-from sluice.services.arrivals import on_each
 from sluice.services.building import COMPLETED
 from sluice.services.timeline import note
 
@@ -109,7 +108,7 @@ def depending(step: Step, found: Found) -> Step:
 def digests(cloud: Cloud, result: Mapping[str, Any]) -> dict[str, str]:
     """Return the digests of a completed job's outputs, by name; of nothing there is none."""
     outputs = {name: uri for name, uri in (result.get("outputs") or {}).items() if uri}
-    found = on_each(list(outputs.values()), lambda uri: contents.digest(cloud, uri))
+    found = contents.digests(cloud, list(outputs.values()))
     return {name: digest for name, digest in zip(outputs, found, strict=True) if digest}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -21,19 +21,47 @@ READ_MAX_BYTES = 64 * 1024 * 1024
 OBJECTS_MAX = 10_000
 
 
-def digest(cloud: Cloud, uri: str) -> str | None:
-    """Return the digest of an object, or of a folder with the paths in it; None if nothing is there."""
+def digests(cloud: Cloud, uris: Sequence[str]) -> list[str | None]:
+    """Return the digest of each; folders that lie side by side are listed by one request."""
+    listed = _side_by_side(cloud, uris)
+    return on_each(uris, lambda uri: digest(cloud, uri, listed.get(uri)))
+
+
+def digest(cloud: Cloud, uri: str, listed: Sequence[ObjectHead] | None = None) -> str | None:
+    """Return the digest of an object, or of a folder with the paths in it; None if nothing is there.
+
+    `listed` are the folder's objects, if they are known.
+    """
     bucket, key = bucket_and_key(uri)
     if "." in key.rpartition("/")[2] and (found := cloud.objects.open(bucket, key)):
         head, chunks = found
         read = chunks if head.size_bytes <= READ_MAX_BYTES else None
         return step_cache.content([(key.rpartition("/")[2], head.size_bytes, _digested(head, read))])
     folder = f"{key.rstrip('/')}/"
-    heads = [*islice(cloud.objects.listing(bucket, folder), OBJECTS_MAX + 1)]
+    if listed is None:
+        listed = [*islice(cloud.objects.listing(bucket, folder), OBJECTS_MAX + 1)]
+    heads = list(listed)
     if len(heads) > OBJECTS_MAX:
         return None
     reads = sum(each.size_bytes for each in heads) <= READ_MAX_BYTES
     return step_cache.content(on_each(heads, lambda each: _described(cloud, each, folder, reads=reads)))
+
+
+def _side_by_side(cloud: Cloud, uris: Sequence[str]) -> dict[str, list[ObjectHead]]:
+    """Return the objects of folders that lie side by side; of none if there are too many."""
+    places = {uri: bucket_and_key(uri.rstrip("/")) for uri in uris}
+    above = {(bucket, key.rpartition("/")[0]) for bucket, key in places.values()}
+    if len(uris) < 2 or len(above) > 1:
+        return {}
+    ((bucket, folder),) = above
+    if not folder:
+        return {}
+    found = [*islice(cloud.objects.listing(bucket, f"{folder}/"), OBJECTS_MAX + 1)]
+    if len(found) > OBJECTS_MAX:
+        return {}
+    return {
+        uri: [head for head in found if head.key.startswith(f"{key}/")] for uri, (_, key) in places.items()
+    }
 
 
 def of_pinned(head: ObjectHead, name: str, sha256: str) -> str | None:
