@@ -254,10 +254,12 @@ for name in os.listdir("/proc"):
     if name.isdigit():
         try:
             line = open(f"/proc/{name}/cmdline").read()
+            parent = int(open(f"/proc/{name}/stat").read().rpartition(")")[2].split()[1])
         except OSError:
             continue
-        # Neither what the job before left nor what waits for another like it.
-        if "time.sleep(3600)" in line or "/environments/" in line and int(name) != os.getpid():
+        # Neither what the job before left nor what waits for another like it, as it may in other clouds here.
+        waits = "/environments/" in line and parent == os.getppid()
+        if "time.sleep(3600)" in line or waits and int(name) != os.getpid():
             sleeping.append(line)
 found = {"tmp": sorted(os.listdir("/tmp")), "sleeping": sleeping, "parent": os.getppid()}
 pathlib.Path("/opt/ml/processing/out/found.json").write_text(json.dumps(found))
