@@ -83,6 +83,8 @@ def _about(stage: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[object]:
     """Return what a stage of no single step has in the column of statuses."""
     if stage["name"] == "data" and found.get("dataset_version"):
         return (short(found["dataset_version"]),)
+    if stage["name"] == "validate" and stage["state"] == "running" and found.get("known_objects"):
+        return (f"{wording.count(found['known_objects'], 'object')} read",)
     if stage["name"] in ("data", "validate"):
         return ("",)
     return (wording.count(len(stage["steps"]), "step") if stage["steps"] else "",)

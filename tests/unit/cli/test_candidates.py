@@ -12,6 +12,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from caching_world import Caching
 from command_world import Stack
+from sluice.catalog.changes import builds
 from sluice_cli import candidate_commands, log_streams, main
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -236,6 +237,17 @@ def test_the_graph_of_a_run_under_way_shows_what_is_to_come(world: World) -> Non
     assert states["data"] == ("done", None)
     assert states["prepare"] == ("running", "validate")
     assert states["register"] == ("waiting", "gates")
+
+
+def test_data_that_several_invocations_read_say_how_far_they_are(world: World) -> None:
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    world.cloud.catalog.apply(builds.know_objects(PIPELINE, RUN, 30_000))
+    (line,) = [line for line in call("run", RUN).stdout.splitlines() if " validate " in line]
+    assert line.split() == ["▸", "validate", "30,000", "objects", "read"]
+    assert answer("run", RUN)["known_objects"] == 30_000
 
 
 def test_the_graph_of_a_failed_run_ends_where_it_failed(world: World) -> None:

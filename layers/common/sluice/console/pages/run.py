@@ -99,6 +99,8 @@ def _columns(view: Mapping[str, Any]) -> list[list[Node]]:
 def _about(stage: Mapping[str, Any], view: Mapping[str, Any]) -> str:
     if stage["name"] == "data" and view.get("dataset_version"):
         return words.short(view["dataset_version"])
+    if stage["name"] == "validate" and stage["state"] == "running" and view.get("known_objects"):
+        return f"{words.count_of(view['known_objects'], 'object')} read"
     return str(stage["state"])
 
 
