@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Step
-from sluice.domain import failures, names
+from sluice.domain import failures, names, wording
 from sluice.domain.build import archives, candidates, champions, selection
 from sluice.domain.build.errors import BuildError, DatasetChangedError
 from sluice.domain.build.selection import Selection, Trained
@@ -175,4 +175,6 @@ def _check_unchanged(cloud: Cloud, task: SelectCandidateTask, begun: Begun) -> N
         return
     if changed := presence.changed_since_made(cloud, task.pipeline, task.dataset_version, begun.others):
         shown = ", ".join(changed[:_KEYS_SHOWN])
-        raise DatasetChangedError(f"{len(changed)} objects changed while the run read them: {shown}")
+        raise DatasetChangedError(
+            f"{wording.count(len(changed), 'object')} changed while the run read them: {shown}"
+        )

@@ -91,7 +91,8 @@ def _given(cloud: Cloud, task: BuildTask, begun: Begun, version: str) -> dict[st
     elif changed:
         shown = ", ".join(changed[:_KEYS_SHOWN])
         raise DatasetChangedError(
-            f"{len(changed)} objects changed since the data set {version[:12]} was made: {shown}"
+            f"{wording.count(len(changed), 'object')} changed since the data set {version[:12]} was made: "
+            f"{shown}"
         )
     cloud.catalog.apply(
         builds.read_data(task.pipeline, task.run_id, version),

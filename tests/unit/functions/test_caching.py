@@ -552,4 +552,4 @@ def test_a_retry_is_refused_once_its_data_changed(cloud: fakes.Cloud, invoke: In
     with pytest.raises(KeyError):
         start(world, retry_of=RUN)
     answer = world.cloud.catalog.get(keys.request_key(PIPELINE, "r1")) or {}
-    assert "1 objects changed since the data set version" in answer["reasons"][0]
+    assert "1 object changed since the data set version" in answer["reasons"][0]

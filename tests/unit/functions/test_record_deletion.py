@@ -119,7 +119,7 @@ def test_a_run_whose_object_is_deleted_while_it_reads_it_fails(world: World) -> 
     version = world.prepare_run()["dataset_version"]
     world.invoke("validate_data", {**world.common(), "dataset_version": version})
     delete(world, "a.csv")
-    with pytest.raises(Exception, match="1 objects changed while the run read them"):
+    with pytest.raises(Exception, match="1 object changed while the run read them"):
         world.invoke("select_candidate", {**world.common(), "dataset_version": version})
 
 

@@ -179,8 +179,7 @@ def test_a_version_that_is_gone_fails_the_run_and_is_named(world: World) -> None
     del world.cloud.objects.buckets[fakes.DATA_BUCKET]["reviews/a.csv"]
     wish(world, reproduces=RUN)
     assert world.play(SECOND) == "failed"
-    assert "1 objects of the data set" in world.catalog_run(SECOND)["reasons"][0]
-    assert "are gone: reviews/a.csv" in world.catalog_run(SECOND)["reasons"][0]
+    assert "lacks 1 object by now: reviews/a.csv" in world.catalog_run(SECOND)["reasons"][0]
 
 
 def test_too_many_objects_to_be_put_together_again_are_said_so(

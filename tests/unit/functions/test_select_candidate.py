@@ -94,7 +94,7 @@ def test_candidates_that_all_fail_at_length_are_told_in_what_a_state_can_hold(
 def test_data_overwritten_while_jobs_read_them_fail_the_run(world: World) -> None:
     train(world)
     world.upload("a.csv", ROWS + b"3,1\n")
-    with pytest.raises(Exception, match=f"1 objects changed .*: {PIPELINE}/a.csv"):
+    with pytest.raises(Exception, match=f"1 object changed .*: {PIPELINE}/a.csv"):
         select(world)
 
 

@@ -201,7 +201,7 @@ def test_a_version_whose_objects_are_gone_fails_and_names_them(world: World) -> 
     world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv")
     wish(world, dataset_version=first)
     assert world.play(SECOND) == "failed"
-    assert "are gone: reviews/a.csv" in world.catalog_run(SECOND)["reasons"][0]
+    assert "lacks 1 object by now: reviews/a.csv" in world.catalog_run(SECOND)["reasons"][0]
 
 
 def test_a_version_whose_segments_are_gone_is_refused_and_says_so(world: World) -> None:

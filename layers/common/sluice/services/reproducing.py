@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Run, Step
+from sluice.domain import wording
 from sluice.domain.build import archives, gates, reproduction
 from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.build.reproduction import Comparison
@@ -79,7 +80,9 @@ def restore(cloud: Cloud, run: Run, version: str) -> str:
     gone = [key for key in arrivals.on_each(objects, lambda obj: _restore(cloud, obj, folder)) if key]
     if gone:
         shown = ", ".join(gone[:_KEYS_SHOWN])
-        raise DatasetChangedError(f"{len(gone)} objects of the data set {version[:12]} are gone: {shown}")
+        raise DatasetChangedError(
+            f"the data set {version[:12]} lacks {wording.count(len(gone), 'object')} by now: {shown}"
+        )
     uri = f"{folder}{_FILES}"
     files = [{"prefix": folder}, *(obj.key for obj in objects)]
     cloud.objects.write(uri, json.dumps(files).encode(), "application/json")

@@ -14,7 +14,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes import transforms as changes
 from sluice.catalog.changes.tasks import close_task
 from sluice.catalog.records.transforms import Transform, TransformTask
-from sluice.domain import failures
+from sluice.domain import failures, wording
 from sluice.domain.build import costs, log_tails, usage
 from sluice.domain.locations import bucket_and_key
 from sluice.domain.release import serving, transforms
@@ -187,7 +187,8 @@ def _end_inputs(cloud: Cloud, ended: Transform) -> None:
 
 
 def _tell(cloud: Cloud, ended: Transform) -> None:
-    done = f"{ended.rows if ended.rows is not None else 'unknown'} rows of {len(ended.inputs)} files"
+    rows = "an unknown number of rows" if ended.rows is None else wording.count(ended.rows, "row")
+    done = f"{rows} of {wording.count(len(ended.inputs), 'file')}"
     said = "; ".join([f"{done}, in {ended.output_uri}", *ended.faults])
     event = f"transform {ended.status}"
     note(cloud, ended.pipeline, str(ended.ended_at), ended.transform_id, event, ended.reason or said)

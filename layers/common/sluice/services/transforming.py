@@ -20,7 +20,7 @@ from sluice.catalog.records.transforms import (
     Transform,
     TransformTask,
 )
-from sluice.domain import lost_events, names, tags
+from sluice.domain import lost_events, names, tags, wording
 from sluice.domain.data import uploads
 from sluice.domain.quotas import QuotaError
 from sluice.domain.release import batch_schema, transforms
@@ -89,7 +89,7 @@ def begin(cloud: Cloud, pipeline: str, *, is_now: bool = False) -> str:
     transform, task = _planned(cloud, batches, live, inputs)
     if not cloud.catalog.apply(*changes.take_up(batches, transform, task, inputs, live.model_id)):
         return "another took it"
-    detail = f"v{live.package_version} of {live.stage}, {len(inputs)} files"
+    detail = f"v{live.package_version} of {live.stage}, {wording.count(len(inputs), 'file')}"
     note(cloud, pipeline, transform.started_at, transform.transform_id, "transform started", detail)
     if launch(cloud, transform, live, config):
         # SageMaker refuses it: its end is told at once, as that of a job that is not there.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline, Run, RunRequest
+from sluice.domain import wording
 from sluice.domain.failures import MissingError
 from sluice.lazy import dataclass
 from sluice.services import arrivals, building, caching, presence, recalling
@@ -162,6 +163,6 @@ def _check_dataset(cloud: Cloud, run: Run, version: str) -> None:
     if changed and not run.reads_versions:
         shown = ", ".join(changed[:_SHOWN])
         raise NotStartedError(
-            f"{len(changed)} objects changed since the data set version {version[:12]} was made, and jobs "
-            f"read what is there now: {shown}"
+            f"{wording.count(len(changed), 'object')} changed since the data set version {version[:12]} "
+            f"was made, and jobs read what is there now: {shown}"
         )
