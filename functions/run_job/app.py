@@ -163,6 +163,8 @@ def _prepare(order: Order) -> None:
     for folder in (_ML, _HOME):
         # Packages may have written there while they were loaded.
         folder.mkdir(exist_ok=True)
+    if _kept.warm is not None:
+        _kept.warm.fork_ahead()
 
 
 def _leave_nothing(order: Order) -> None:

@@ -4,7 +4,7 @@
 
 A process of its own, as it becomes unreadable and the parent of orphans. It answers with a JSON list of
 `[exit code, output, peak in MB]`. `seen` is a file that is made once it was seen what a script has loaded;
-who is in a hurry leaves what waits to the next one, ready or not.
+who is in a hurry leaves what waits to the next one, ready or not, and has no fork made ahead.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ def main(environment: str) -> None:
     results = []
     for case in json.load(sys.stdin):
         warm.go_on()
+        if not case.get("hurry"):
+            warm.fork_ahead()
         results.append(ran(warm, python, case, own))
         warm.rest()
         warm.start()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -54,3 +58,60 @@ def test_a_job_does_without_an_interpreter_that_cannot_be_started(
     warm.start()
     assert capsys.readouterr().out == "", "it is not tried again for the same modules"
     assert warm.fork([str(python.folder / "bin/python3"), "x.py"], {}, Path("/")) is None
+
+
+@pytest.fixture
+def ready(python: Python) -> Iterator[tuple[Warm, socket.socket]]:
+    """An interpreter that has loaded all, and its end of the control socket."""
+    warm = Warm(python, {})
+    warm._control, its = socket.socketpair()
+    warm._heard = b"sr"
+    yield warm, its
+    warm.end()
+    its.close()
+
+
+def forked(its: socket.socket) -> socket.socket:
+    """Do what the interpreter does when it is asked; returns the new process's socket."""
+    _, (mine, output), *_ = socket.recv_fds(its, 1, 2)
+    os.close(output)
+    return socket.socket(fileno=mine)
+
+
+def test_a_fork_is_asked_for_once_and_before_its_script_is_known(
+    python: Python, ready: tuple[Warm, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm, its = ready
+    warm.fork_ahead()
+    with forked(its) as process, process.makefile("rb") as file:
+        process.sendall(b"4711")
+        monkeypatch.setattr(os, "waitid", lambda *_: None)
+        started = warm.fork([str(python.folder / "bin/python3"), "x.py"], {"A": "b"}, Path("/"))
+        assert started is not None
+        assert json.loads(file.read())["variables"] == {"A": "b"}
+    started[1].close()
+    assert started[0] == 4711
+    its.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        its.recv(1)
+
+
+@pytest.mark.parametrize("how", ["a job that has no script", "a command that is no script"])
+def test_a_fork_that_gets_no_script_is_told_so(ready: tuple[Warm, socket.socket], how: str) -> None:
+    warm, its = ready
+    warm.fork_ahead()
+    with forked(its) as process:
+        if how == "a job that has no script":
+            warm.rest()
+        else:
+            assert warm.fork(["/bin/sh"], {}, Path("/")) is None
+        assert process.recv(1) == b""
+
+
+def test_no_fork_is_asked_for_ahead_of_what_still_loads(ready: tuple[Warm, socket.socket]) -> None:
+    warm, its = ready
+    warm._heard = b"s"
+    warm.fork_ahead()
+    its.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        its.recv(1)

@@ -47,6 +47,8 @@ class Warm:
         """Of the waiting process, if there is one."""
         self._control: socket.socket | None = None
         self._heard = b""
+        # A fork that was asked for before its script was known: the socket to it, and its output.
+        self._ahead: tuple[socket.socket, IO[bytes]] | None = None
         self._limits: Sequence[object] = ()
         self._modules = set[str]()
         # What the last process was to load, and what none could load.
@@ -77,6 +79,17 @@ class Warm:
         for pid in self.pids:
             with suppress(OSError):
                 os.kill(pid, signal.SIGCONT)
+
+    def fork_ahead(self) -> None:
+        """Let it fork now, if it is ready: that takes some 20 ms, and the job's inputs are yet to come.
+
+        The new process has nothing of a job until `fork` gives it a script.
+        """
+        if self._hears(b"s", 0) and self._hears(b"r", 0) and self._has_its_limits():
+            try:
+                self._ahead = self._asked()
+            except OSError:
+                self.end()
 
     def _start(self) -> None:
         wanted = frozenset(self._modules)
@@ -117,6 +130,7 @@ class Warm:
 
     def end(self) -> None:
         """End it, if it waits."""
+        self._drop()
         while self.pids:
             pid = self.pids.pop()
             with suppress(ProcessLookupError):
@@ -130,6 +144,7 @@ class Warm:
 
     def rest(self) -> None:
         """End it if it still loads modules, which may write files."""
+        self._drop()
         if not self._hears(b"r", 0):
             self.end()
 
@@ -143,6 +158,7 @@ class Warm:
         is_script = self._script.endswith(".py") and not self._script.startswith("-")
         # Until it is unreadable, nothing of a job may run beside it.
         if not self._is_shielded() or not (is_python and is_script and self._has_loaded()):
+            self._drop()
             return None
         order = {"command": command, "variables": dict(variables), "working_dir": str(working_dir)}
         try:
@@ -212,18 +228,34 @@ class Warm:
                 self.end()
         return self._control is not None
 
-    def _ask(self, order: bytes) -> tuple[int, IO[bytes]]:
-        """Ask for a process; raises OSError or ValueError if there is none that has begun."""
+    def _asked(self) -> tuple[socket.socket, IO[bytes]]:
+        """Ask for a process; returns the socket to it, and its output."""
         assert self._control is not None  # noqa: S101 - it is ready
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         output = open(read, "rb", buffering=0)  # noqa: SIM115 - the reader closes it
+        try:
+            socket.send_fds(self._control, [b"f"], [theirs.fileno(), write])
+        except OSError:
+            ours.close()
+            output.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(write)
+        return ours, output
+
+    def _drop(self) -> None:
+        """Let a process that was asked for ahead end without a script."""
+        if self._ahead is not None:
+            for each in self._ahead:
+                each.close()
+            self._ahead = None
+
+    def _ask(self, order: bytes) -> tuple[int, IO[bytes]]:
+        """Give a process its script; raises OSError or ValueError if there is none that has begun."""
+        (ours, output), self._ahead = self._ahead or self._asked(), None
         with ours:
-            try:
-                socket.send_fds(self._control, [b"f"], [theirs.fileno(), write])
-            finally:
-                theirs.close()
-                os.close(write)
             ours.settimeout(_TIMEOUT_S)
             pid = int(ours.recv(20))
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # it is our child
