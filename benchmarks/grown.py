@@ -299,7 +299,10 @@ class GrownObjects(fakes.FakeObjects):
         parts = multipart.plan(len(source), pieces)
         # Opening the source, beginning and completing the upload, and its parts.
         self.count.requests += 3 + len(parts)
-        self.write(uri, b"".join(self._body(source, part) for part in parts if isinstance(part, list)))
+        for part in parts:
+            if isinstance(part, list):
+                self._body(source, part)
+        self.write(uri, b"")
         self.computed[uri] = partial(_spliced, source, pieces)
 
     def _body(self, source: bytes, part: list[range | bytes]) -> bytes:
@@ -322,7 +325,8 @@ class GrownObjects(fakes.FakeObjects):
 
 
 def _spliced(source: bytes, pieces: Sequence[slice | bytes]) -> bytes:
-    return b"".join(source[each] if isinstance(each, slice) else each for each in pieces)
+    view = memoryview(source)
+    return b"".join(view[each] if isinstance(each, slice) else each for each in pieces)
 
 
 class GrownRegistry(fakes.FakeRegistry):

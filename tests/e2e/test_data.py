@@ -167,3 +167,12 @@ def test_a_data_set_version_is_verified_and_what_became_of_its_objects_named(loo
     found = sluice(loop, "dataset", "verify", loop.pipeline, version[:12], exit_code=1)
     conditions = {obj["key"].rpartition("/")[2]: obj["condition"] for obj in found["objects"]}
     assert conditions == {"a.csv": "overwritten", "b.csv": "deleted", "c.csv": "intact"}
+    # The next version has other content at one key and none at the other, and jobs get what it has.
+    after = loop.run_after("d.csv", rows(60, seed=5))
+    assert after["status"] == "registered"
+    assert objects_of(loop, after) == ["a.csv", "c.csv", "d.csv"]
+    artifacts = loop.target.outputs["ArtifactBucketName"]
+    key = f"datasets/{loop.pipeline}/{after['dataset_version']}/files.manifest"
+    prefix, *keys = json.loads(s3.get_object(Bucket=artifacts, Key=key)["Body"].read())
+    assert prefix == {"prefix": f"s3://{bucket}/"}
+    assert sorted(keys) == [f"{loop.pipeline}/{name}.csv" for name in "acd"]

@@ -144,7 +144,7 @@ class S3Objects:
             parts = multipart.plan(head.size_bytes, pieces)
             self._assemble(uri, {"Bucket": head.bucket, "Key": head.key}, parts)
         else:
-            source = b"".join(chunks)
+            source = memoryview(b"".join(chunks))
             body = b"".join(source[each] if isinstance(each, slice) else each for each in pieces)
             self.write(uri, body, "application/json")
 
