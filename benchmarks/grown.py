@@ -275,6 +275,12 @@ class GrownObjects(fakes.FakeObjects):
         self.count.bytes += len(found)
         yield found
 
+    def forget(self, uri: str) -> None:
+        """Give up the content of an object that nobody will read."""
+        self.made.pop(uri, None)
+        self.computed.pop(uri, None)
+        self.write(uri, b"")
+
     def _made(self, uri: str) -> bytes:
         """Return an object's content, if need be made up now."""
         if uri not in self.computed:
