@@ -22,7 +22,7 @@ from sluice.domain.data.segments import DatasetHead, Segment
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
 from sluice.quality import part_results, run
-from sluice.quality.part_results import NeedsWholeError, PartFormatError, PartResults
+from sluice.quality.part_results import NeedsWholeError, PartResults
 from sluice.quality.run import Baseline, Limits, Outcome, Reading
 from sluice.quality.statistics.column_parts import Edges
 from sluice.quality.validation import DataFile, Violation
@@ -135,13 +135,11 @@ def keep(
     `files` were read, which took `spent_s`, and `part` was found in them. What is not kept is read when it is
     needed.
     """
-    edged = run.parsed(part, asked.data)
-    if edged is None:
-        return
     if len(held) == 1:
         write(asked, next(iter(held)), part)
         return
     by_key = {file.key: file for file in files}
+    edged = _parsed(part, asked.data)
     reading = _Readings(asked, edged, keeps_edges=False, spent_s=spent_s, objects=len(files))
     for digest, objects in held.items():
         there = [by_key[obj.key] for obj in objects]
@@ -372,7 +370,4 @@ def _is_usable(asked: Asked, part: PartResults, edged: PartResults) -> bool:
 
 def _parsed(part: bytes, data: Data) -> PartResults:
     """Parse what was just written, as it will be read again."""
-    found = run.parsed(part, data)
-    if found is None:
-        raise PartFormatError("are not what was written")
-    return found
+    return PartResults.from_json(part, run.parts_contract(data))
