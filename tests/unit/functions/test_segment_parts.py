@@ -216,6 +216,25 @@ def test_what_was_read_whole_is_kept_of_its_only_segment(
     assert world.cloud.objects.read(parts(world)[0]) == stored
 
 
+def test_rows_that_doubled_are_read_at_once_as_long_as_they_can_be(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    read = []
+    with sizes(segment=1, at_once=100):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        grown(world, 2)
+        for number in range(10, 13):
+            world.later(days=1)
+            world.upload(f"{number}.csv", rows(number))
+            with reads(world.cloud) as seen:
+                assert build(world) == "registered"
+            read.append(len(seen))
+    # What is new is fetched first.
+    assert read == [1, 1, 1 + 5]
+    assert json.loads(document(world, version(world), PART))["edged_rows"] == 10
+
+
 @pytest.mark.parametrize("lack", ["time", "memory", "sense"])
 def test_what_could_not_be_kept_of_what_was_read_whole_is_read_when_it_is_needed(
     cloud: fakes.Cloud, invoke: Invoke, lack: str
