@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sluice.catalog.records.builds import RunEnd
 
@@ -52,127 +52,61 @@ class _Object(Event):
     sequencer: str | None = None
 
 
-class _ObjectDetail(Event):
-    bucket: _Bucket
-    object: _Object
+def _in_detail(*path: str, **more: Any) -> Any:
+    """Declare a field by where it is in an event's detail."""
+    return Field(validation_alias=AliasPath("detail", *path), **more)
 
 
 class ObjectCreated(Event):
     """S3 "Object Created"."""
 
-    detail: _ObjectDetail
-
-    @property
-    def bucket(self) -> str:
-        return self.detail.bucket.name
-
-    @property
-    def key(self) -> str:
-        return self.detail.object.key
-
-    @property
-    def version_id(self) -> str | None:
-        return self.detail.object.version_id
-
-    @property
-    def sequencer(self) -> str | None:
-        """The order of uploads of one key; a hint from `reconcile` has none."""
-        return self.detail.object.sequencer
+    bucket: str = _in_detail("bucket", "name")
+    key: str = _in_detail("object", "key")
+    version_id: str | None = _in_detail("object", "version-id", default=None)
+    # The order of uploads of one key; a hint from `reconcile` has none.
+    sequencer: str | None = _in_detail("object", "sequencer", default=None)
 
 
 class ObjectDeleted(ObjectCreated):
     """S3 "Object Deleted"; its version is the deleted one or the new delete marker."""
 
 
-class _DataReleaseDetail(_ObjectDetail):
-    request_id: str
-    actor: str = "unknown"
-    reason: str = ""
-
-
-class DataReleaseRequested(Event):
-    """The event of `sluice data release`; `actor` is what the sender claims."""
+class _Act(Event):
+    """What a person did; `actor` is what the sender claims."""
 
     time: str
-    detail: _DataReleaseDetail
-
-    @property
-    def bucket(self) -> str:
-        return self.detail.bucket.name
-
-    @property
-    def key(self) -> str:
-        return self.detail.object.key
-
-    @property
-    def version_id(self) -> str:
-        return self.detail.object.version_id or "null"
-
-    @property
-    def request_id(self) -> str:
-        return self.detail.request_id
-
-    @property
-    def actor(self) -> str:
-        return self.detail.actor
-
-    @property
-    def reason(self) -> str:
-        return self.detail.reason
+    actor: str = _in_detail("actor", default="unknown")
+    reason: str = _in_detail("reason", default="")
 
 
-class _StageActDetail(Event):
-    pipeline: str
-    stage: str
-    actor: str = "unknown"
-    reason: str = ""
+class DataReleaseRequested(_Act):
+    """The event of `sluice data release`."""
+
+    bucket: str = _in_detail("bucket", "name")
+    key: str = _in_detail("object", "key")
+    version_id: Annotated[str, BeforeValidator(lambda given: given or "null")] = _in_detail(
+        "object", "version-id", default="null"
+    )
+    request_id: str = _in_detail("request_id")
 
 
-class _StageAct(Event):
-    """What a person did about a stage; `actor` is what the sender claims."""
+class _StageAct(_Act):
+    """What a person did about a stage."""
 
-    time: str
-    detail: _StageActDetail
-
-    @property
-    def pipeline(self) -> str:
-        return self.detail.pipeline
-
-    @property
-    def stage(self) -> str:
-        return self.detail.stage
-
-    @property
-    def actor(self) -> str:
-        return self.detail.actor
-
-    @property
-    def reason(self) -> str:
-        return self.detail.reason
+    pipeline: str = _in_detail("pipeline")
+    stage: str = _in_detail("stage")
 
 
 class StageRetired(_StageAct):
     """The event of `sluice retire` after it deleted an endpoint."""
 
 
-class _StagePinnedDetail(_StageActDetail):
-    # The live release that the person saw.
-    live: str
-    is_on: bool
-
-
 class StagePinned(_StageAct):
     """The event of `sluice pin`: a stage keeps what is live, or lets go of it."""
 
-    detail: _StagePinnedDetail
-
-    @property
-    def live(self) -> str:
-        return self.detail.live
-
-    @property
-    def is_on(self) -> bool:
-        return self.detail.is_on
+    # The live release that the person saw.
+    live: str = _in_detail("live")
+    is_on: bool = _in_detail("is_on")
 
 
 class Wish(Event):
@@ -272,61 +206,29 @@ class JobStateChanged(Event):
         return {"requestContext": self.context, "responsePayload": self.answer}
 
 
-class _EndpointDetail(Event):
-    endpoint_name: str = Field(alias="EndpointName")
-
-
 class EndpointStateChanged(Event):
     """SageMaker "Endpoint State Change"."""
 
-    detail: _EndpointDetail
-
-    @property
-    def endpoint_name(self) -> str:
-        return self.detail.endpoint_name
-
-
-class _AlarmDetail(Event):
-    alarm_name: str = Field(alias="alarmName")
+    endpoint_name: str = _in_detail("EndpointName")
 
 
 class AlarmStateChanged(Event):
     """CloudWatch "Alarm State Change"."""
 
-    detail: _AlarmDetail
-
-    @property
-    def alarm_name(self) -> str:
-        return self.detail.alarm_name
+    alarm_name: str = _in_detail("alarmName")
 
 
 class AlarmConfigurationChanged(AlarmStateChanged):
     """CloudWatch "Alarm Configuration Change"."""
 
 
-class _ExecutionDetail(Event):
-    execution_arn: str = Field(alias="executionArn")
-    name: str
-    # JSON; AWS omits it if it is too large.
-    input: str | None = None
-
-
 class ExecutionStatusChanged(Event):
     """Step Functions "Execution Status Change"."""
 
-    detail: _ExecutionDetail
-
-    @property
-    def execution_arn(self) -> str:
-        return self.detail.execution_arn
-
-    @property
-    def name(self) -> str:
-        return self.detail.name
-
-    @property
-    def input(self) -> str | None:
-        return self.detail.input
+    execution_arn: str = _in_detail("executionArn")
+    name: str = _in_detail("name")
+    # JSON; AWS omits it if it is too large.
+    input: str | None = _in_detail("input", default=None)
 
 
 class BuildRequest(Event):
