@@ -3,7 +3,11 @@
 Each run is followed by one of the plain scripts, and ratios are of such pairs: on a busy machine both wait
 alike. Seconds of the processor leave out the wait.
 
-What a *job step* costs beyond its script is the time from its state's beginning to its end, as the
+The *overhead of a step* is what it costs more in a run than its script does as a plain process: the
+difference of a pair's times, shared among the job steps that follow one another. All that a run does is in
+it, and what it saves: packages that are loaded once, not for each step.
+
+What a *job step* takes beyond its script is the time from its state's beginning to its end, as the
 execution's history has them, without the time that the script's process was there (`script_s` of its usage).
 Of jobs side by side the one that ended last counts. All other states are work of Sluice's own, and each has
 a row.
@@ -133,7 +137,6 @@ def timed_run(target: Target, pipeline: str, path: Path) -> dict[str, float]:
         "event_to_start_s": started - uploaded - quiet_s,
         "upload_to_registered_s": stopped - uploaded - quiet_s,
         "no_job_s": stopped - started - critical_path_s(run["steps"]),
-        "steps": float(len(run["steps"])),
         **step_times(target, run),
     }
 
@@ -338,15 +341,23 @@ def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]
         value, peer = pairs[len(pairs) // 2]
         return Figure(title, value, "s", peer, "s plain scripts")
 
+    def overhead(title: str, name: str, floor: int = 0) -> Figure:
+        """Return what a job step costs more than its script as a plain process."""
+        more = (
+            (run[name] - each[floor]) / sum(state.startswith(BEYOND) for state in run)
+            for run, each in zip(runs, plain, strict=True)
+        )
+        return Figure(title, statistics.median(more), "s")
+
     beyond = [value for run in runs for name, value in run.items() if name.startswith(BEYOND)]
-    overhead_cpu_s = statistics.median(run["cpu_s"] - each[1] for run, each in zip(runs, plain, strict=True))
 
     return [
         Figure("event to execution start", median("event_to_start_s"), "s"),
-        Figure("overhead of a job step", statistics.median(beyond), "s"),
+        overhead("overhead of a step", "execution_s"),
+        overhead("overhead of a step: processor", "cpu_s", 1),
+        Figure("a job step beyond its script", statistics.median(beyond), "s"),
         *(Figure(name, median(name), "s") for name in runs[0] if name.startswith((BEYOND, STATE))),
         Figure("time with no job under way", median("no_job_s"), "s"),
-        Figure("overhead of a step: processor", overhead_cpu_s / median("steps"), "s"),
         beside("upload to registered", "upload_to_registered_s"),
         beside("the run alone", "execution_s"),
         beside("upload to registered: processor", "cpu_s", 1),

@@ -28,7 +28,8 @@ from sluice_local.state import state_lock
 SAM = REPOSITORY / ".venv/envs/sam/bin/sam"
 # A checkout may be read-only.
 BUILD_DIR = (REPOSITORY if os.access(REPOSITORY, os.W_OK) else targets.home()) / ".aws-sam/build"
-START_TIMEOUT_S = 60
+# One that died is noticed at once; a slow machine may need this long to continue from much state.
+START_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 30
 PACKAGE_BUCKET = "sluice-packages"
 _SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "statemachines")
