@@ -442,20 +442,56 @@ def test_a_column_that_had_no_value_before_is_counted_between_quantiles_of_what_
     world.push(pipeline=LEAN.replace("y: {", "z: {type: number}, y: {").encode())
     grown(world, 5)
 
-    def numbers(count: int) -> bytes:
-        return b"x,z,y\n" + b"".join(b"1,%d,%d\n" % (n, n % 2) for n in range(count))
-
     for number in (6, 7):
-        world.upload(f"{number}.csv", numbers(150 * number))
+        world.upload(f"{number}.csv", numbers(0, 150 * number))
         assert build(world) == "registered"
         world.later(minutes=1)
     world.delete("6.csv")
-    world.upload("8.csv", numbers(300))
+    world.upload("8.csv", numbers(0, 300))
     assert build(world) == "registered"
-    profile = json.loads(document(world, version(world), "profile.json"))
-    assert (
-        profile["columns"]["z"]["present"] == sum(profile["columns"]["z"]["distribution"]["counts"]) == 1350
-    )
+    assert sum(distribution(world, "z")["counts"]) == 1350
+
+
+def numbers(first: int, count: int) -> bytes:
+    """Rows with so many different numbers of a column that other data lack."""
+    return b"x,z,y\n" + b"".join(b"1,%d,%d\n" % (first + n, n % 2) for n in range(count))
+
+
+def distribution(world: World, column: str) -> dict[str, Any]:
+    """What a column's distribution counts, which is all of its values."""
+    found = json.loads(document(world, version(world), "profile.json"))["columns"][column]
+    assert sum(found["distribution"]["counts"]) == found["present"]
+    return dict(found["distribution"])
+
+
+@pytest.mark.parametrize("how", ["in portions", "by several invocations"])
+def test_a_column_that_comes_with_much_is_counted_alike_in_all_of_it(
+    cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Each portion of a segment, and each of several segments, has other quantiles of its own."""
+    with sizes(segment=4 if how == "in portions" else 1, at_once=3):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.replace("y: {", "z: {type: number}, y: {").encode())
+        grown(world, 5)
+        for number in range(3):
+            world.upload(f"more-{number}.csv", numbers(1000 * number, 300))
+        if how == "in portions":
+            usage = shutil.disk_usage("/")
+            room = int(2 * len(numbers(2000, 300)))
+            monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=room))
+        else:
+            monkeypatch.setattr(_Readings, "has_time", one_at_a_time)
+        assert build(world) == "registered"
+        found = distribution(world, "z")
+        assert (found["min"], found["max"]) == (0, 2299)
+
+
+def test_a_sample_is_of_segments_that_are_spread_over_all(world: World) -> None:
+    upload(world, range(19))
+    with reads(world.cloud) as seen:
+        assert build(world) == "registered"
+    sampled = [int(name[:2]) for name in seen[:10]]
+    assert sampled == [0, 1, 3, 5, 7, 9, 11, 13, 15, 17]
 
 
 # ---------------------------------------------------------------------------------------- as if all were read

@@ -91,7 +91,7 @@ def judge(asked: Asked, head: DatasetHead, former: PartResults | None) -> Outcom
     wanted = [*sizes] if former is None else [*head.added]
     start = [] if former is None else [former]
     known = _known(asked, wanted)
-    edged = _edged(start or known.values())
+    edged = _edged(start, known.values())
     found = {digest: part for digest, part in known.items() if edged and _is_usable(asked, part, edged)}
     lacking = [digest for digest in wanted if digest not in found]
     if fits and 2 * sum(sizes[digest] for digest in lacking) >= head.objects:
@@ -178,7 +178,7 @@ def carry(asked: Asked, head: DatasetHead) -> None:
         if merged.digest in before or sum(each.objects for each in within) != merged.objects:
             continue
         known = _known(asked, [each.digest for each in within])
-        edged = _edged(known.values())
+        edged = _edged((), known.values())
         if edged and len(known) == len(within) and all(_is_usable(asked, p, edged) for p in known.values()):
             first, *others = known.values()
             first = replace(first, edges=edged.edges, edged_rows=edged.edged_rows)
@@ -247,16 +247,17 @@ class _Readings:
                 found = self.of_files(download(asked.cloud, portion, Path(folder)), Path(folder))
             if found.beyond is not None:
                 return found.beyond
-            parts.append(_parsed(found.part, asked.data))
+            read = _parsed(found.part, asked.data)
+            # What comes next is counted between the quantiles of a column that was not seen before.
+            self.edged = replace(self.edged, edges={**read.edges, **self.edged.edges})
+            parts.append(read)
             rows |= found.object_rows
         part = run.added_up(parts, asked.data)
         datasets.write_segment_rows(asked.cloud, asked.pipeline, digest, rows, rows)
         write(asked, digest, part)
         self.rows |= rows
         self.objects += len(objects)
-        read = _parsed(part, asked.data)
-        self.edged = replace(self.edged, edges={**read.edges, **self.edged.edges})
-        return read
+        return _parsed(part, asked.data)
 
     def of_files(self, files: Sequence[DataFile], folder: Path) -> Reading:
         asked = self._asked
@@ -289,8 +290,8 @@ def _sampled(asked: Asked, head: DatasetHead) -> PartResults | Violation:
 
     Objects that are too large for the storage are refused before any is fetched.
     """
-    step = max(1, len(head.segments) // _SAMPLED_SEGMENTS)
-    digests = [each.digest for each in head.segments[::step]][:_SAMPLED_SEGMENTS]
+    count = min(_SAMPLED_SEGMENTS, len(head.segments))
+    digests = [head.segments[len(head.segments) * at // count].digest for at in range(count)]
     room, chosen = asked.room_bytes, dict[str, ObjectVersion]()
     for file in datasets.read_segments(asked.cloud, asked.pipeline, digests).values():
         objects = file.objects()
@@ -338,9 +339,12 @@ def _known(asked: Asked, digests: Sequence[str]) -> dict[str, PartResults]:
     return {digest: part for digest, part in found if part is not None}
 
 
-def _edged(parts: Iterable[PartResults]) -> PartResults | None:
-    """Return the part with the quantiles of the most rows, and of columns that it has none of another's."""
-    listed = sorted(parts, key=lambda part: -part.edged_rows)
+def _edged(start: Sequence[PartResults], parts: Iterable[PartResults]) -> PartResults | None:
+    """Return the start, or the part with the quantiles of the most rows; of other columns it has others'.
+
+    What was found at the start cannot be counted anew.
+    """
+    listed = [*start, *sorted(parts, key=lambda part: -part.edged_rows)]
     if not listed:
         return None
     edges: dict[str, Edges] = {}
