@@ -118,7 +118,9 @@ def init(
     path: Annotated[
         Path, typer.Argument(help="The new folder; its name becomes the pipeline's.", metavar="PATH")
     ],
-    example_name: Annotated[str, typer.Option("--example", help="Which example to copy.")] = "reviews",
+    example_name: Annotated[
+        str, typer.Option("--example", help=f"Which example to copy: {', '.join(project.examples())}.")
+    ] = "reviews",
     as_json: Json = False,
 ) -> None:
     """Copy a working example to a new folder."""

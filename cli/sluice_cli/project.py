@@ -300,6 +300,11 @@ def _upload(target: Target, path: Path, bucket: str, key: str) -> str | None:
     return target.call("s3", "head_object", Bucket=bucket, Key=key).get("VersionId")
 
 
+def examples() -> list[str]:
+    """Name the examples that can be copied."""
+    return sorted(path.parent.name for path in EXAMPLES.glob("*/pipeline.yaml"))
+
+
 def init(destination: Path, example: str) -> Path:
     """Copy an example project to a new folder and give the pipeline that folder's name."""
     source, name = EXAMPLES / example, destination.resolve().name
@@ -309,7 +314,7 @@ def init(destination: Path, example: str) -> Path:
         advice = "The folder's name becomes the pipeline's: name another, such as `sluice init my-model`."
         raise CommandError(str(error), hint=advice, exit_code=EXIT_USAGE) from None
     if not source.is_dir():
-        available = ", ".join(sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
+        available = ", ".join(examples())
         raise CommandError(f"there is no example {example!r}; there is: {available}", exit_code=EXIT_USAGE)
     if destination.exists():
         raise CommandError(f"{destination} exists already", exit_code=EXIT_USAGE)

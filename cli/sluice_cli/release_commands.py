@@ -107,7 +107,10 @@ def approve(
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
-    """Approve a model version in the registry; its release starts automatically."""
+    """Approve a model version in the registry; its release starts automatically.
+
+    With --wait it exits with 0 if the version was released, 1 if the release failed, and 3 if it was refused.
+    """
     target = context.obj.target()
     arn = lookup.model_arn(target, model)
     pipeline = str(decisions.own_package(target, arn).pipeline)

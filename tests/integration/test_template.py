@@ -241,6 +241,17 @@ OF_AWS = {
 }
 
 
+def test_the_page_about_costs_says_what_alarms_and_dashboards_cost_at_rest() -> None:
+    alarms = [each for name, each in ALARMS.items() if "Condition" not in RESOURCES[name]]
+    metrics = sum(
+        "MetricStat" in query for each in alarms for query in each.get("Metrics", [{"MetricStat": {}}])
+    )
+    boards = len(of_type("AWS::CloudWatch::Dashboard"))
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    assert f"{len(alarms)} alarms of it, which watch {metrics} metrics at $0.10 a month each" in page
+    assert f"{boards}\ndashboards at $3: ${metrics * 0.10 + boards * 3:.2f} at list prices" in page
+
+
 def searches(name: str) -> Iterator[tuple[str, set[str]]]:
     """The namespace and dimensions, and the metrics, of each graph of a dashboard."""
     for widget in json.loads(DASHBOARDS[name]["DashboardBody"])["widgets"]:
