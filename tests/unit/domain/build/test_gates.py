@@ -145,6 +145,8 @@ def test_comparisons_agree_with_exact_arithmetic(
         ("a.b >= x", 8, "a number", None),
         ("a.b >= nan", 8, "a number", None),
         ("a.b >= 1 2", 10, "nothing more", None),
+        ("a.b <= 1 lower_is_better", 10, "nothing more: by, with confidence", None),
+        ("a.b >= 1 by 2", 10, "nothing more: by, with confidence", None),
         ("a.b better_than", 16, "'champion'", None),
         ("a.b better_than chanpion", 17, "'champion'", "champion"),
         ("a.b better_than champion by", 28, "a number of at least 0", None),

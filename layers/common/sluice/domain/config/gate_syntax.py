@@ -53,6 +53,7 @@ LATENCIES = ("p50_ms", "p95_ms", "p99_ms", "mean_ms")
 Source = Literal["evaluation", "predictions", "bias", "model", "latency"]
 _COMPARISONS = ("not_worse_than", "better_than")
 _LOWER = "lower_is_better"
+_OF_COMPARISONS = f"nothing more: by, with confidence and {_LOWER} are for comparisons with the champion"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _KEY = re.compile(r"""[A-Za-z0-9_-]+|"[^"]+"|'[^']+'""")
 _PATH = re.compile(rf"({_KEY.pattern})(\.({_KEY.pattern}))*")
@@ -177,8 +178,8 @@ def parse(text: str) -> Gate:
         if relation == WITHIN and clauses.amount < 0:
             raise words.refuse(least)
     if words:
-        words.take("")
-        raise words.refuse("nothing more")
+        is_misplaced = words.take("") in ("by", "with", _LOWER) and relation not in _COMPARISONS
+        raise words.refuse(_OF_COMPARISONS if is_misplaced else "nothing more")
     return Gate(
         text,
         left.path,
