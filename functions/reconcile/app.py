@@ -14,7 +14,7 @@ from zlib import crc32
 
 from sluice import wiring
 from sluice.catalog import keys
-from sluice.catalog.records.builds import JobTask, Pipeline, Run
+from sluice.catalog.records.builds import JobTask, Pipeline, Project, Run
 from sluice.catalog.records.releases import EndpointTask, Package, Release, Stage
 from sluice.domain import lost_events
 from sluice.domain.locations import parse_bundle_key
@@ -250,11 +250,17 @@ def _unregistered(cloud: Cloud, since: str) -> Iterator[Finding]:
     for folder in cloud.objects.folders(bucket, "projects/"):
         heads = cloud.objects.listing(bucket, folder, shallow=True)
         for head in (head for head in heads if head.last_modified >= since):
-            bundle = parse_bundle_key(head.key)
-            project = cloud.catalog.get(keys.project_key(*bundle)) if bundle else {}
-            # Announce also a project whose registration is under way or died.
-            is_unfinished = project is None or project.get("status") == "registering"
-            yield lost_events.object_created(bucket, head.key, head.version_id) if is_unfinished else None
+            is_due = _is_unregistered(cloud, head.key)
+            yield lost_events.object_created(bucket, head.key, head.version_id) if is_due else None
+
+
+def _is_unregistered(cloud: Cloud, key: str) -> bool:
+    """Tell whether a bundle's registration is missing, under way, or died."""
+    bundle = parse_bundle_key(key)
+    if bundle is None:
+        return False
+    item = cloud.catalog.get(keys.project_key(*bundle))
+    return item is None or Project.of(item).status == "registering"
 
 
 def _waiting_builds(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:

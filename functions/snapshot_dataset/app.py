@@ -23,7 +23,6 @@ from sluice.domain.data import batches, uploads
 from sluice.domain.data.batches import Batch
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine
 from sluice.domain.data.segments import DatasetHead
-from sluice.domain.failures import MissingError
 from sluice.events import BuildTask, event_parser
 from sluice.lazy import dataclass
 from sluice.observability import logger
@@ -100,9 +99,7 @@ def _given(cloud: Cloud, task: BuildTask, begun: Begun, version: str) -> dict[st
     )
     if run.retry_of:
         batching.take_up_again(cloud, task.pipeline, run.retry_of, version, task.run_id)
-    dataset = building.find_dataset(cloud, task.pipeline, version)
-    if dataset is None:
-        raise MissingError(f"there is no data set {version} of {task.pipeline} in the catalog")
+    dataset = building.require_dataset(cloud, task.pipeline, version)
     return _answer(cloud, task, version, dataset.objects, dataset.size_bytes, [])
 
 

@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import builds, data
+from sluice.catalog.records.builds import Pipeline
 from sluice.domain import failures, times
 from sluice.domain.build.errors import BuildError
 from sluice.domain.config.models import Data
@@ -98,17 +99,18 @@ class _Before:
     @classmethod
     def of(cls, begun: Begun) -> _Before:
         (pipeline,) = begun.others
-        return cls((pipeline or {}).get("dataset_version"), begun.run.given_dataset is not None)
+        version = Pipeline.of(pipeline).dataset_version if pipeline else None
+        return cls(version, begun.run.given_dataset is not None)
 
 
 def _recorded(cloud: Cloud, task: ValidateDataTask) -> dict[str, Any]:
     """Return the verdict on record: what a run repeats was valid, and its report stays as it is."""
-    found = cloud.catalog.get(keys.dataset_key(task.pipeline, task.dataset_version)) or {}
+    found = building.require_dataset(cloud, task.pipeline, task.dataset_version)
     return {
-        "is_valid": found.get("status") == "valid",
-        "report_uri": found.get("report_uri"),
-        "rows": found.get("rows"),
-        "reasons": list(found.get("reasons") or ()),
+        "is_valid": found.status == "valid",
+        "report_uri": found.report_uri,
+        "rows": found.rows,
+        "reasons": list(found.reasons),
     }
 
 
@@ -316,7 +318,7 @@ def _record(
     begun: Begun,
 ) -> None:
     """Record the verdict. A valid version stays so under another contract: later ones build on it."""
-    catalog, key = cloud.catalog, keys.dataset_key(task.pipeline, task.dataset_version)
+    catalog = cloud.catalog
     verdict = (task.pipeline, task.dataset_version, report.rows, report_uri, reasons)
     if report.is_valid:
         # Write the base of later versions first: judged objects outside it would be left out for ever.
@@ -326,7 +328,7 @@ def _record(
         catalog.apply(data.accept_dataset(*verdict))
     else:
         catalog.apply(data.reject_dataset(*verdict))
-        if (catalog.get(key) or {}).get("status") == "rejected":
+        if building.require_dataset(cloud, task.pipeline, task.dataset_version).status == "rejected":
             if judged is None and head is not None:
                 judged = datasets.find_near(cloud, task.pipeline, head, _new_keys(cloud, task)).objects
             held = judged.objects if judged else ()

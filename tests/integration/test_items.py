@@ -21,12 +21,6 @@ PLAIN = {
     ("tracing.py", "version"),
     ("transform_ends.py", "kind"),
     ("reconcile/app.py", "kind"),
-    # Still to be read as records.
-    ("reconcile/app.py", "status"),
-    ("validate_data/app.py", "reasons"),
-    ("validate_data/app.py", "report_uri"),
-    ("validate_data/app.py", "rows"),
-    ("validate_data/app.py", "status"),
     # Shown as they are.
     ("timeline.py", "subject"),
     ("waiting.py", "status"),

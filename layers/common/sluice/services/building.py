@@ -214,6 +214,14 @@ def find_dataset(cloud: Cloud, pipeline: str, version: str) -> Dataset | None:
     return Dataset.of(item) if item else None
 
 
+def require_dataset(cloud: Cloud, pipeline: str, version: str) -> Dataset:
+    """Return a version that a run reads, which exists before that run."""
+    found = find_dataset(cloud, pipeline, version)
+    if found is None:
+        raise MissingError(f"there is no data set {version} of {pipeline} in the catalog")
+    return found
+
+
 def find_run(cloud: Cloud, pipeline: str, run_id: str) -> Run | None:
     item = cloud.catalog.get(keys.run_key(pipeline, run_id))
     return Run.of(item) if item else None
