@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sluice.quality.report.monitor_files import count_below
+from sluice.quality.report.monitor_files import count_below, violation
 from sluice.quality.statistics.profiles import ColumnProfile, Profile
 from sluice_analyzers.datasets import AnalysisError
 
@@ -60,10 +60,10 @@ def _columns(names: list[str], constraints: Item) -> Iterator[dict[str, str]]:
     expected = [each["name"] for each in constraints.get("features", [])]
     for name in expected:
         if name not in names:
-            yield _violation(name, "missing_column_check", "There is no such column in the data set.")
+            yield violation(name, "missing_column_check", "There is no such column in the data set.")
     for name in names:
         if name not in expected:
-            yield _violation(name, "extra_column_check", "The baseline has no such column.")
+            yield violation(name, "extra_column_check", "The baseline has no such column.")
 
 
 def _of_column(name: str, column: ColumnProfile, feature: Item, settings: Item) -> Iterator[dict[str, str]]:
@@ -72,13 +72,13 @@ def _of_column(name: str, column: ColumnProfile, feature: Item, settings: Item) 
     least = settings.get("datatype_check_threshold", 1.0)
     if feature["inferred_type"] != "Unknown" and fitting < least:
         kind = feature["inferred_type"]
-        yield _violation(
+        yield violation(
             name, "data_type_check", f"{fitting:.2%} of the values are {kind}; {least:.2%} must be."
         )
     complete = written / column.rows if column.rows else 1.0
     if complete < feature.get("completeness", 0.0):
         wanted = feature["completeness"]
-        yield _violation(
+        yield violation(
             name,
             "completeness_check",
             f"{complete:.2%} of the rows have a value; {wanted:.2%} must have one.",
@@ -90,7 +90,7 @@ def _of_column(name: str, column: ColumnProfile, feature: Item, settings: Item) 
         least = settings.get("domain_content_threshold", 1.0)
         if known < least:
             description = f"{known:.2%} of the values are of the baseline's domain; {least:.2%} must be."
-            yield _violation(name, "categorical_values_check", description)
+            yield violation(name, "categorical_values_check", description)
 
 
 def _drift(name: str, column: ColumnProfile, before: Item, settings: Item) -> Iterator[dict[str, str]]:
@@ -110,7 +110,7 @@ def _drift(name: str, column: ColumnProfile, before: Item, settings: Item) -> It
         limit = settings.get("categorical_comparison_threshold", 0.1)
     if distance is not None and distance > limit:
         description = f"The distance from the baseline, {distance:.4g}, exceeds {limit:.4g}."
-        yield _violation(name, "baseline_drift_check", description)
+        yield violation(name, "baseline_drift_check", description)
 
 
 def _numeric_distance(column: ColumnProfile, before: Item, *, is_robust: bool) -> float | None:
@@ -142,7 +142,3 @@ def _categorical_distance(column: ColumnProfile, before: Item, *, is_robust: boo
 
 def _corrected(distance: float, n: float, m: float, *, is_robust: bool) -> float:
     return max(0.0, distance - _ROBUST * math.sqrt((n + m) / (n * m))) if is_robust else distance
-
-
-def _violation(feature: str, check: str, description: str) -> dict[str, str]:
-    return {"feature_name": feature, "constraint_check_type": check, "description": description}

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.domain.predictions.tails import normal_sf
 from sluice.quality.statistics.significance import (
     chi_square_sf,
     exclusive_sf,
     kolmogorov_sf,
-    normal_sf,
     shares_sf,
 )
 

@@ -1,4 +1,4 @@
-"""Compute the tails of the distributions that tests of predictions use."""
+"""Compute the tails of the distributions that tests use."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def half_binomial_sf(least: int, n: int) -> float:
     if 2 * least <= n:
         # This is more than half of the distribution: sum the rest.
         return 1 - half_binomial_sf(n - least + 1, n)
-    total = term = math.exp(_log_choose(n, least) - n * math.log(2))
+    total = term = math.exp(log_choose(n, least) - n * math.log(2))
     for heads in range(least, n):
         term *= (n - heads) / (heads + 1)
         total += term
@@ -85,7 +85,8 @@ def half_binomial_sf(least: int, n: int) -> float:
     return min(total, 1.0)
 
 
-def _log_choose(total: int, chosen: int) -> float:
+def log_choose(total: int, chosen: int) -> float:
+    """Return the logarithm of the number of ways to choose so many of a total."""
     return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
 
 

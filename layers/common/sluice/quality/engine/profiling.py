@@ -21,6 +21,7 @@ from sluice.domain.config.statistics import Bias, Facet
 from sluice.lazy import dataclass
 from sluice.quality.engine.sql import identifier, is_beyond_doubles, listed, scaled
 from sluice.quality.statistics.bias import LabelCount, TooManyValuesError
+from sluice.quality.statistics.column_parts import spelled
 from sluice.quality.statistics.profiles import (
     CATEGORICAL_MAX,
     DISCRETE_MAX,
@@ -370,10 +371,6 @@ def _categories(column: Column, summary: _Summary, values: Mapping[Any, int] | N
     if column.type == "string" and not is_categorical(summary.present, len(values)):
         return None
     return categories_of({spelled(value): count for value, count in values.items()})
-
-
-def spelled(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def moments(number: str | None) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -147,14 +147,15 @@ def _monitoring(data: Data) -> dict[str, Any]:
 def violations(found: Iterable[Violation], drift: DriftResult | None = None) -> bytes:
     """Write constraint_violations.json: drift, and the violations of kinds that Model Monitor has."""
     listed = [
-        _violation(violation.column or "", name, violation.message)
-        for violation in found
-        if violation.check in KINDS and (name := KINDS[violation.check].monitor) is not None
+        violation(each.column or "", name, each.message)
+        for each in found
+        if each.check in KINDS and (name := KINDS[each.check].monitor) is not None
     ]
     for column in drift.columns if drift is not None else ():
-        listed += [_violation(column.column, "baseline_drift_check", reason) for reason in column.reasons]
+        listed += [violation(column.column, "baseline_drift_check", reason) for reason in column.reasons]
     return canonical.to_json({"violations": listed})
 
 
-def _violation(feature: str, check: MonitorCheck, description: str) -> Mapping[str, str]:
+def violation(feature: str, check: MonitorCheck, description: str) -> dict[str, str]:
+    """Make an entry of constraint_violations.json."""
     return {"feature_name": feature, "constraint_check_type": check, "description": description}

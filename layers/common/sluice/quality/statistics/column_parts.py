@@ -196,6 +196,7 @@ def in_baseline(part: ColumnPart, before: ColumnProfile) -> tuple[int, ...] | No
 
 
 def spelled(value: Any) -> str:
+    """Write a value as a category, as a contract spells it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

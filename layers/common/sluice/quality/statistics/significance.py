@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from itertools import count
 
+from sluice.domain.predictions.tails import log_choose, normal_sf
+
 _PRECISION = 1e-15
 _TINY = 1e-300
 # Sum the exact distribution of a count up to this variance.
@@ -13,11 +15,6 @@ _EXACT_MAX = 10_000
 _ROUNDING = 1e-6
 # Steps of a ternary search: enough for the precision of a chance.
 _STEPS = 60
-
-
-def normal_sf(z: float) -> float:
-    """Return the chance of a standard normal value above z."""
-    return math.erfc(z / math.sqrt(2)) / 2
 
 
 def chi_square_sf(statistic: float, degrees: int) -> float:
@@ -100,7 +97,7 @@ def _hypergeometric_tail(least: int, kind: int, n: int, m: int) -> float:
         return 1.0
     if least > min(kind, m):
         return 0.0
-    chosen = _log_choose(kind, least) + _log_choose(n + m - kind, m - least) - _log_choose(n + m, m)
+    chosen = log_choose(kind, least) + log_choose(n + m - kind, m - least) - log_choose(n + m, m)
     total = term = math.exp(chosen)
     for drawn in range(least, min(kind, m)):
         term *= (kind - drawn) * (m - drawn) / ((drawn + 1) * (n - kind + drawn + 1))
@@ -108,10 +105,6 @@ def _hypergeometric_tail(least: int, kind: int, n: int, m: int) -> float:
         if term < total * _PRECISION:
             break
     return total
-
-
-def _log_choose(total: int, chosen: int) -> float:
-    return math.lgamma(total + 1) - math.lgamma(chosen + 1) - math.lgamma(total - chosen + 1)
 
 
 def exclusive_sf(values: int, sizes: Mapping[int, int], share: float) -> float:
