@@ -246,7 +246,7 @@ def test_a_job_that_was_claimed_at_the_last_moment_is_not_given_up(
     assert objects.head(fakes.ARTIFACT_BUCKET, f"jobs/{NAME}/result.json") is None
 
 
-def test_a_claim_of_who_gave_a_job_up_and_ended_is_an_end_like_another_s(
+def test_who_gave_a_job_up_and_ended_before_that_was_recorded_has_said_why(
     jobs: FunctionJobs, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs.start("processing_job", REQUEST, ROOM)
@@ -254,8 +254,8 @@ def test_a_claim_of_who_gave_a_job_up_and_ended_is_an_end_like_another_s(
     monkeypatch.setattr(FunctionJobs, "_record", lambda *_: None)
     assert status(jobs) == "InProgress"
     monkeypatch.undo()
-    monkeypatch.setattr(lambda_jobs, "_LATE_S", -1)
-    assert status(jobs) == "Failed"
+    described = jobs.describe("processing_job", NAME) or {}
+    assert (described["FailureReason"], described["LimitReached"]) == ("Lambda never ran it", "concurrency")
 
 
 def test_an_end_of_a_job_that_nobody_claimed_claims_it(
@@ -264,6 +264,15 @@ def test_an_end_of_a_job_that_nobody_claimed_claims_it(
     jobs.start("processing_job", REQUEST, ROOM)
     assert jobs.record_end(NAME, aws.orders[0]["secret"], FunctionEnd("dropped", "concurrency")) is True
     assert objects.create(f"s3://{fakes.ARTIFACT_BUCKET}/jobs/{NAME}/claim.json", b"{}") is False
+
+
+def test_an_order_that_was_dropped_says_nothing_of_a_job_that_another_one_just_claimed(
+    jobs: FunctionJobs, aws: Aws, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.start("processing_job", REQUEST, ROOM)
+    monkeypatch.setattr(objects, "create", lambda *_: False)
+    assert jobs.record_end(NAME, aws.orders[0]["secret"], FunctionEnd("dropped", "concurrency")) is True
+    assert status(jobs) == "InProgress"
 
 
 def test_a_job_whose_function_ended_without_a_word_is_told_so(

@@ -148,9 +148,8 @@ class FunctionJobs:
         held, claim = self._read_all(name, orders.REQUEST, orders.CLAIM)
         if held is None or not secrets.compare_digest(secret, held["secret"]):
             return False
-        if claim is None:
-            self._claim(name)
-        self._record(name, _failed(held, claim, end))
+        if claim is not None or self._give_up(name, end):
+            self._record(name, _failed(held, claim, end))
         return True
 
     def _given_up(self, name: str, held: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -161,14 +160,18 @@ class FunctionJobs:
         """
         claim = self._read(name, orders.CLAIM)
         end = _loss(held, claim)
-        if end is None or (claim is None and not self._claim(name)):
+        if end is None or (claim is None and not self._give_up(name, end)):
             return None
         self._record(name, _failed(held, claim, end))
         return self._read(name, orders.RESULT)
 
-    def _claim(self, name: str) -> bool:
-        """Claim a job that is given up; False if it was claimed before."""
-        claim = {"claimed_at": datetime.now(UTC).timestamp(), "timeout_s": 0.0}
+    def _give_up(self, name: str, end: FunctionEnd) -> bool:
+        """Claim a job that nobody runs, and say why: whoever records its end may have ended before that.
+
+        False if it was claimed meanwhile, by another order's invocation: then its end is that one's.
+        """
+        said = {"reason": end.reason, "limit": end.limit}
+        claim = {"claimed_at": datetime.now(UTC).timestamp(), "timeout_s": 0.0, "given_up": said}
         return self._objects.create(
             self._uri(name, orders.CLAIM), json.dumps(claim).encode(), "application/json"
         )
@@ -281,6 +284,8 @@ def _session(sts: Any, name: str, role_arn: str, policy: str) -> dict[str, str]:
 def _loss(held: Mapping[str, Any], claim: Mapping[str, Any] | None) -> FunctionEnd | None:
     """Say how a job without a result must have ended; None if it may still run."""
     now = datetime.now(UTC).timestamp()
+    if claim and "given_up" in claim:
+        return FunctionEnd(**claim["given_up"])
     if claim and now > claim["claimed_at"] + claim["timeout_s"] + _LATE_S:
         return FunctionEnd("its function ended without a word")
     if claim is None and now > held["created_at"] + _WAITS_S + _LATE_S:
