@@ -108,6 +108,18 @@ def test_a_fork_that_gets_no_script_is_told_so(ready: tuple[Warm, socket.socket]
         assert process.recv(1) == b""
 
 
+def test_a_fork_that_ends_before_its_script_leaves_nothing_open(
+    python: Python, ready: tuple[Warm, socket.socket]
+) -> None:
+    warm, its = ready
+    open_before = os.listdir("/proc/self/fd")
+    warm.fork_ahead()
+    forked(its).close()
+    assert warm.fork([str(python.folder / "bin/python3"), "x.py"], {}, Path("/")) is None
+    # The interpreter itself is ended too: so is the socket to it.
+    assert len(os.listdir("/proc/self/fd")) == len(open_before) - 1
+
+
 def test_no_fork_is_asked_for_ahead_of_what_still_loads(ready: tuple[Warm, socket.socket]) -> None:
     warm, its = ready
     warm._heard = b"s"

@@ -20,7 +20,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import IO
@@ -255,10 +255,12 @@ class Warm:
     def _ask(self, order: bytes) -> tuple[int, IO[bytes]]:
         """Give a process its script; raises OSError or ValueError if there is none that has begun."""
         (ours, output), self._ahead = self._ahead or self._asked(), None
-        with ours:
+        with ours, ExitStack() as unless_begun:
+            unless_begun.callback(output.close)
             ours.settimeout(_TIMEOUT_S)
             pid = int(ours.recv(20))
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # it is our child
+            unless_begun.pop_all()
             with suppress(OSError):  # from here on it ends as a script does
                 ours.sendall(order)
         return pid, output
