@@ -56,7 +56,7 @@ def recall(
     before = _before(target, pipeline, contents)
     result["recalled_before"] = asdict(before) if before else None
     if dry_run:
-        show(result, as_json, lambda: _print_trained(key, trained))
+        show(result, as_json, lambda: _print_found(key, trained, before))
         return
     concerned = sorted({pipeline, *(row["pipeline"] for row in trained if row["objects"])})
     known = waiting.run_ids(target, pipeline)
@@ -67,10 +67,7 @@ def recall(
         result["run"] = follow_run(target, pipeline, known, timeout_s=3600)
 
     def text() -> None:
-        _print_trained(key, trained)
-        if before:
-            because = f": {before.reason}" if before.reason else ""
-            out.print(escape(f"it was recalled before, at {before.at} by {before.actor}{because}"))
+        _print_found(key, trained, before)
         out.print(f"[green]recalled[/] {escape(key)}: no later data set of {', '.join(concerned)} has it")
         if wait:
             print_run(result["run"])
@@ -89,7 +86,8 @@ def recall(
 def _before(target: Target, pipeline: str, contents: list[str]) -> Recall | None:
     """Return the recall that holds already, if it does for all versions."""
     items = [target.catalog.get(keys.recall_key(pipeline, sha256)) for sha256 in contents]
-    return Recall.of(items[0]) if items and all(items) and items[0] else None
+    found = [Recall.of(item) for item in items if item]
+    return found[0] if found and len(found) == len(contents) else None
 
 
 def _recall(target: Target, pipeline: str, found: dict[str, Any], reason: str) -> dict[str, str]:
@@ -114,6 +112,13 @@ def _recall(target: Target, pipeline: str, found: dict[str, Any], reason: str) -
     what = "the stack to answer (`sluice logs --function recall_data` shows why)"
     waiting.until(look, timeout_s=_ANSWER_S, what=what, otherwise=waiting.ASK_AGAIN)
     return {"pipeline": pipeline, "request_id": request_id}
+
+
+def _print_found(key: str, trained: list[dict[str, Any]], before: Recall | None) -> None:
+    _print_trained(key, trained)
+    if before:
+        because = f": {before.reason}" if before.reason else ""
+        out.print(escape(f"it was recalled before, at {before.at} by {before.actor}{because}"))
 
 
 def _print_trained(key: str, trained: list[dict[str, Any]]) -> None:

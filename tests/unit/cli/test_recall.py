@@ -107,6 +107,7 @@ def test_it_is_recalled_and_told_in_the_status_until_a_person_decided(
 
 def test_what_was_recalled_before_is_told_and_keeps_its_reason(stack: Hearing[World]) -> None:
     assert "recalled before" not in call("reviews/bad.csv", "-m", "consent withdrawn").stdout
+    assert "it was recalled before, at 2026-" in call("reviews/bad.csv", "--dry-run").stdout
     again = call("reviews/bad.csv")
     assert "it was recalled before, at 2026-" in again.stdout
     assert ": consent withdrawn" in again.stdout
