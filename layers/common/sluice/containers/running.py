@@ -127,7 +127,6 @@ def run(
     `when_ended` is called once the script has ended, before its outputs are uploaded.
     """
     started = time.time()
-    transcript: Transcript | None = None
     process: Process | None = None
     metrics = Metrics(job.request.get("AlgorithmSpecification", {}).get("MetricDefinitions", []), time.time)
     transcript = Transcript(log.write, metrics)

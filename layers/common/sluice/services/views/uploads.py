@@ -125,11 +125,11 @@ def _settled_and_waiting(cloud: Cloud, pipeline: str) -> tuple[int, Counter[str]
     """Read both as of one moment; while arrivals keep settling, rather leave some out than repeat them."""
     settled = arrivals.counted(cloud, pipeline) or 0
     for _ in range(_LOOKS):
-        found = Counter(arrival.status for arrival in arrivals.waiting(cloud, pipeline))
+        found = Counter[str](arrival.status for arrival in arrivals.waiting(cloud, pipeline))
         before, settled = settled, arrivals.counted(cloud, pipeline) or 0
         if settled == before:
             break
-    return before, Counter(found)
+    return before, found
 
 
 def newest(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> dict[str, Arrival]:
