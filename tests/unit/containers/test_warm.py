@@ -75,7 +75,7 @@ def forked(its: socket.socket) -> socket.socket:
     """Do what the interpreter does when it is asked; returns the new process's socket."""
     _, (mine, output), *_ = socket.recv_fds(its, 1, 2)
     os.close(output)
-    return socket.socket(fileno=mine)
+    return socket.socket(socket.AF_UNIX, fileno=mine)
 
 
 def test_a_fork_is_asked_for_once_and_before_its_script_is_known(
