@@ -26,10 +26,21 @@ from sluice.quality import part_results, run
 from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
 from sluice.quality.run import Baseline, Limits, Outcome
 from sluice.quality.validation import Report
-from sluice.services import baselines, batching, building, datasets, environments, metering, segment_parts
+from sluice.services import (
+    baselines,
+    batching,
+    building,
+    datasets,
+    environments,
+    metering,
+    segment_judging,
+    segment_parts,
+    segment_readings,
+)
 from sluice.services.arrivals import on_each
 from sluice.services.building import Begun
-from sluice.services.segment_parts import Asked, Unjudged
+from sluice.services.segment_judging import Unjudged
+from sluice.services.segment_parts import Asked
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -171,7 +182,7 @@ def _judge_new(asked: Asked, task: ValidateDataTask, head: DatasetHead, former: 
         raise NeedsWholeError("it is small")
     is_apart = {each.digest for each in head.segments}.issuperset(head.added)
     known = run.parsed(former, asked.data) if former is not None and is_apart else None
-    return _Judged(segment_parts.judge(asked, head, known))
+    return _Judged(segment_judging.judge(asked, head, known))
 
 
 def _judge_grown(asked: Asked, head: DatasetHead, new: DatasetManifest, former: bytes) -> Outcome:
@@ -180,7 +191,7 @@ def _judge_grown(asked: Asked, head: DatasetHead, new: DatasetManifest, former: 
     # If all must be read after that, their files get what room there is.
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         outcome = run.validate(
-            segment_parts.download(asked.cloud, new.objects, Path(folder)),
+            segment_readings.download(asked.cloud, new.objects, Path(folder)),
             asked.data,
             limits=asked.limits(Path(folder)),
             now=asked.now,
@@ -207,7 +218,7 @@ def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None,
     if manifest.size_bytes > asked.room_bytes:
         return _Judged(_refuse_large(asked, task, manifest, why), manifest)
     began_s = asked.left_s()
-    files = segment_parts.download(asked.cloud, manifest.objects, asked.folder)
+    files = segment_readings.download(asked.cloud, manifest.objects, asked.folder)
     outcome = run.validate(
         files,
         asked.data,
@@ -218,7 +229,7 @@ def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None,
         keeps_part=asked.data.mode == "append",
     )
     if outcome.part is not None and head is not None and not asked.is_small(head):
-        segment_parts.keep(asked, held, files, outcome.part, began_s - asked.left_s())
+        segment_judging.keep(asked, held, files, outcome.part, began_s - asked.left_s())
     return _Judged(outcome, manifest)
 
 
@@ -293,7 +304,7 @@ def _refuse_large(asked: Asked, task: ValidateDataTask, manifest: DatasetManifes
     room = asked.room_bytes
     outside = beyond(manifest.objects, room, _new_keys(asked.cloud, task))
     found = [
-        segment_parts.too_large([obj.key], "the data set", manifest.size_bytes, room, _must(why))
+        segment_readings.too_large([obj.key], "the data set", manifest.size_bytes, room, _must(why))
         for obj in outside
     ]
     return run.refuse(found, asked.data, asked.title)

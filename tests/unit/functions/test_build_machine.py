@@ -24,7 +24,7 @@ from sluice.domain.build import projects
 from sluice.domain.data import segments
 from sluice.ports import JobKind
 from sluice.quality import part_results
-from sluice.services import segment_parts
+from sluice.services import segment_readings
 
 FUNCTIONS = (
     "snapshot_dataset",
@@ -68,7 +68,7 @@ def reads_on_where_data_are_more_than_one_invocation_reads(world: World) -> None
     with (
         mock.patch.object(segments, "OBJECTS_MAX", 1),
         mock.patch.object(part_results, "OBJECTS_MAX", 1),
-        mock.patch.object(segment_parts._Readings, "has_time", lambda reading, _: not reading.objects),
+        mock.patch.object(segment_readings.Readings, "has_time", lambda reading, _: not reading.objects),
     ):
         world.upload("b.csv", b"x,y\n3,1\n")
         world.upload("c.csv", b"x,y\n4,1\n")

@@ -25,8 +25,8 @@ from sluice.quality import part_results, run
 from sluice.quality.part_results import PART, NeedsWholeError
 from sluice.quality.processes import ProcessEndedError
 from sluice.quality.run import Baseline, Limits, Outcome
-from sluice.services import building, datasets, presence, segment_parts
-from sluice.services.segment_parts import _Readings
+from sluice.services import building, datasets, presence, segment_parts, segment_readings
+from sluice.services.segment_readings import Readings
 from trying import examples
 
 # One candidate and no champion: what is trained of a version does not matter to what is in it.
@@ -86,7 +86,7 @@ def reads(cloud: fakes.Cloud) -> Iterator[list[str]]:
         yield seen
 
 
-def one_at_a_time(reading: _Readings, objects: int) -> bool:
+def one_at_a_time(reading: Readings, objects: int) -> bool:
     return not reading.objects
 
 
@@ -160,7 +160,7 @@ def test_a_version_that_only_grew_is_judged_by_what_is_new_and_that_is_kept(worl
 
 def test_more_objects_than_are_read_at_once_are_read_by_several_invocations(world: World) -> None:
     upload(world, range(6))
-    with mock.patch.object(_Readings, "has_time", one_at_a_time), reads(world.cloud) as seen:
+    with mock.patch.object(Readings, "has_time", one_at_a_time), reads(world.cloud) as seen:
         assert build(world) == "registered"
     # The first one also reads a sample, for quantiles.
     assert sorted(seen) == sorted([*(f"{n:02}.csv" for n in range(6))] * 2)
@@ -175,7 +175,7 @@ def test_data_that_are_judged_anew_by_another_contract_are_read_by_several_invoc
     grown(world, 6)
     world.push(pipeline=LEAN.replace("max: 100", "max: 99.5").encode())
     world.upload("new.csv", rows(1))
-    with mock.patch.object(_Readings, "has_time", one_at_a_time):
+    with mock.patch.object(Readings, "has_time", one_at_a_time):
         assert build(world) == "registered"
     assert inline.entered(world.execution).count("ValidateData") == 7
     assert world.dataset(version(world))["rows"] == 14
@@ -184,7 +184,7 @@ def test_data_that_are_judged_anew_by_another_contract_are_read_by_several_invoc
 def test_several_segments_of_new_objects_are_added_to_what_was_found(world: World) -> None:
     grown(world, 6)
     upload(world, range(10, 13))
-    with mock.patch.object(_Readings, "has_time", one_at_a_time), reads(world.cloud) as seen:
+    with mock.patch.object(Readings, "has_time", one_at_a_time), reads(world.cloud) as seen:
         assert build(world) == "registered"
     assert sorted(seen) == ["10.csv", "11.csv", "12.csv"]
     assert inline.entered(world.execution).count("ValidateData") == 3
@@ -246,7 +246,7 @@ def test_what_could_not_be_kept_of_what_was_read_whole_is_read_when_it_is_needed
         world = World(cloud, invoke)
         world.push(pipeline=LEAN.encode())
         with (
-            mock.patch.object(_Readings, "has_time", return_value=lack != "time"),
+            mock.patch.object(Readings, "has_time", return_value=lack != "time"),
             mock.patch.object(run, "read", read),
         ):
             grown(world, 6)
@@ -286,7 +286,7 @@ def test_a_bad_object_among_more_than_are_read_at_once_is_set_aside_alone(world:
     upload(world, range(5))
     world.upload("03.csv", b"x,y\n1000,0\n")
     world.upload("bad.csv", b"x,y\n1,7\n")
-    with mock.patch.object(_Readings, "has_time", one_at_a_time):
+    with mock.patch.object(Readings, "has_time", one_at_a_time):
         assert build(world) == "data_rejected"
         arrivals = world.arrivals()
         aside = sorted(key for key, status in arrivals.items() if status == "quarantined")
@@ -347,7 +347,7 @@ def test_an_invocation_that_died_is_repeated_and_does_not_read_again(world: Worl
 def test_an_invocation_that_gets_no_further_than_the_one_before_it_fails(world: World) -> None:
     upload(world, range(5))
     with (
-        mock.patch.object(_Readings, "has_time", one_at_a_time),
+        mock.patch.object(Readings, "has_time", one_at_a_time),
         mock.patch.object(segment_parts, "write"),
     ):
         assert build(world) == "failed"
@@ -480,7 +480,7 @@ def test_a_column_that_comes_with_much_is_counted_alike_in_all_of_it(
             room = int(2 * len(numbers(2000, 300)))
             monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=room))
         else:
-            monkeypatch.setattr(_Readings, "has_time", one_at_a_time)
+            monkeypatch.setattr(Readings, "has_time", one_at_a_time)
         assert build(world) == "registered"
         found = distribution(world, "z")
         assert (found["min"], found["max"]) == (0, 2299)
@@ -613,11 +613,11 @@ def test_whatever_happened_the_verdict_is_that_of_reading_all_at_once(
     """Uploads, of good data and bad, overwriting, deletions, other contracts, and builds between."""
     cloud = fakes.Cloud()
     monkeypatch.setattr("sluice.wiring.cloud", lambda: cloud)
-    has_time = one_at_a_time if is_interrupted else _Readings.has_time
+    has_time = one_at_a_time if is_interrupted else Readings.has_time
     numbers = itertools.count()
     with (
         sizes(segment=segment, at_once=at_once, small_max=small_max),
-        mock.patch.object(_Readings, "has_time", has_time),
+        mock.patch.object(Readings, "has_time", has_time),
     ):
         world = World(cloud, invoke)
         world.push(pipeline=RICH.encode())
@@ -648,7 +648,7 @@ def read_at_once(world: World, run_id: str, baseline: Baseline) -> Outcome:
     objects = datasets.find_manifest(world.cloud, PIPELINE, ended["dataset_version"]).objects
     with TemporaryDirectory() as folder:
         return run.validate(
-            segment_parts.download(world.cloud, objects, Path(folder)),
+            segment_readings.download(world.cloud, objects, Path(folder)),
             building.overridden(project, None).data,
             limits=Limits(256, None, Path(folder)),
             now=times.from_iso(world.cloud.now()),

@@ -184,9 +184,7 @@ def conclude(
     With `keeps_edges`, for data that are too many to be read at once, a column that cannot be counted as its
     baseline's is not compared with that.
     """
-    asked = validation.checks(data)
-    part = reduce(partial(merge, asked=asked), parts)
-    judged = _judged(part, None, data, baseline, now, omits=keeps_edges)
+    judged = _judged(_sum(parts, data), None, data, baseline, now, omits=keeps_edges)
     return _outcome(judged, data, baseline, now, title)
 
 
@@ -200,10 +198,11 @@ def parsed(part: bytes, data: Data) -> PartResults | None:
 
 def added_up(parts: Sequence[PartResults], data: Data) -> bytes:
     """Add up the results of parts, at least one, as they are stored; raises NeedsWholeError."""
-    kept = _kept(reduce(partial(merge, asked=validation.checks(data)), parts), data)
-    if kept is None:
-        raise NeedsWholeError("a figure is no finite number")
-    return kept
+    return _stored(_sum(parts, data), data)
+
+
+def _sum(parts: Sequence[PartResults], data: Data) -> PartResults:
+    return reduce(partial(merge, asked=validation.checks(data)), parts)
 
 
 def parts_contract(data: Data) -> str:
@@ -312,9 +311,7 @@ def _read(
         return Reading(beyond=beyond_limits(str(error), error.keys))
     except biases.TooManyValuesError as error:
         raise NeedsWholeError(str(error)) from None
-    if (kept := _kept(part, data)) is None:
-        raise NeedsWholeError("a figure is no finite number")
-    return Reading(kept, dict(found.object_rows))
+    return Reading(_stored(part, data), dict(found.object_rows))
 
 
 def _former(stored: bytes, data: Data, *, keeps_edges: bool) -> PartResults:
@@ -328,18 +325,20 @@ def _former(stored: bytes, data: Data, *, keeps_edges: bool) -> PartResults:
 
 
 def _kept(part: PartResults | None, data: Data) -> bytes | None:
-    """Return the results to store, without text of redacted columns."""
-    if part is None:
+    """Return the results to store; None if they cannot be: then the next validation reads all data."""
+    try:
+        return None if part is None else _stored(part, data)
+    except NeedsWholeError:
         return None
+
+
+def _stored(part: PartResults, data: Data) -> bytes:
+    """Return the results to store, without text of redacted columns; raises NeedsWholeError."""
     columns = {
         name: column_parts.without_text(column) if name in data.redact else column
         for name, column in part.columns.items()
     }
-    try:
-        return replace(part, columns=columns).to_json()
-    except NeedsWholeError:
-        # Then the next validation reads all data.
-        return None
+    return replace(part, columns=columns).to_json()
 
 
 def _judge_alone(
