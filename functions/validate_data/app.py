@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,24 +81,39 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
 def _judged(
     cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data, begun: Begun
 ) -> dict[str, Any]:
+    began_s = _left_s(context)
     head = datasets.find_head(cloud, task.pipeline, task.dataset_version)
     judged = _judge(cloud, task, context, data, head, _Before.of(begun))
     if isinstance(judged.outcome, Unjudged):
-        return _go_on_later(cloud, task, begun, judged.outcome)
+        usage = _usage(begun, context, began_s - _left_s(context))
+        return _go_on_later(cloud, task, begun, judged.outcome, usage)
     report, report_uri = judged.outcome.report, _write(cloud, task, head, judged, judged.outcome)
     reasons = failures.bounded(report.reasons[: failures.REASONS_MAX])
     _record(cloud, task, head, judged.objects, report, report_uri, reasons, begun)
     return {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
 
 
-def _go_on_later(cloud: Cloud, task: ValidateDataTask, begun: Begun, so_far: Unjudged) -> dict[str, Any]:
+def _go_on_later(
+    cloud: Cloud, task: ValidateDataTask, begun: Begun, so_far: Unjudged, usage: Mapping[str, Any]
+) -> dict[str, Any]:
     """Note how many objects are known, and have the state machine call again."""
     if so_far.known <= (begun.run.known_objects or 0):
         raise NoProgressError(f"no more than {so_far.known} of {so_far.objects} objects could be read")
-    cloud.catalog.apply(builds.know_objects(task.pipeline, task.run_id, so_far.known))
+    cloud.catalog.apply(builds.know_objects(task.pipeline, task.run_id, so_far.known, usage))
     detail = f"{so_far.known} of {so_far.objects} objects"
     note(cloud, task.pipeline, cloud.now(), task.run_id, "data read in part", detail)
     return {"is_judged": False, "known_objects": so_far.known, "objects": so_far.objects}
+
+
+def _usage(begun: Begun, context: LambdaContext, spent_s: float) -> dict[str, Any]:
+    """Add up what this invocation and those before it used."""
+    before = begun.run.reading_usage or {}
+    return {
+        "billed_s": round(float(before.get("billed_s", 0.0)) + spent_s, 3),
+        "requests": int(before.get("requests", 0)) + 1,
+        "memory_mb": int(context.memory_limit_in_mb),
+        "architecture": platform.machine().replace("aarch64", "arm64"),
+    }
 
 
 @dataclass(frozen=True, slots=True)

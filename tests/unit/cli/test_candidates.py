@@ -244,7 +244,7 @@ def test_data_that_several_invocations_read_say_how_far_they_are(world: World) -
     world.later(minutes=2)
     world.ask()
     world.prepare_run()
-    world.cloud.catalog.apply(builds.know_objects(PIPELINE, RUN, 30_000))
+    world.cloud.catalog.apply(builds.know_objects(PIPELINE, RUN, 30_000, {}))
     (line,) = [line for line in call("run", RUN).stdout.splitlines() if " validate " in line]
     assert line.split() == ["▸", "validate", "30,000", "objects", "read"]
     assert answer("run", RUN)["known_objects"] == 30_000

@@ -169,6 +169,9 @@ def test_more_objects_than_are_read_at_once_are_read_by_several_invocations(worl
     notes = [each["detail"] for each in world.timeline() if each["event"] == "data read in part"]
     assert sorted(notes) == [f"{n} of 6 objects" for n in range(1, 6)]
     assert world.dataset(version(world))["rows"] == 12
+    used = world.catalog_run()["reading_usage"]
+    assert (used["requests"], used["memory_mb"]) == (5, 256)
+    assert used["billed_s"] >= 0
 
 
 def test_data_that_are_judged_anew_by_another_contract_are_read_by_several_invocations(world: World) -> None:

@@ -32,8 +32,7 @@ def of_run(cloud: Cloud, run: Run, storage_bytes: int = 0, known: Sequence[Step]
     steps = [{"step": each.step, **each.item()} for each in found]
     steps.sort(key=lambda step: str(step.get("started_at") or ""))
     measured = [_measured(cloud, run, step) for step in steps]
-    attributes = {"status": run.status, "validated_at": run.validated_at, "packaged_at": run.packaged_at}
-    return costs.of_run(measured, attributes, storage_bytes)
+    return costs.of_run(measured, {name: getattr(run, name) for name in costs.ATTRIBUTES}, storage_bytes)
 
 
 def _measured(cloud: Cloud, run: Run, step: Mapping[str, Any]) -> Item:

@@ -87,6 +87,17 @@ def test_a_run_costs_its_jobs_its_states_and_the_stacks_own_functions() -> None:
     assert cost.transitions_usd == pytest.approx(cost.transitions * 0.025 / 1000)
 
 
+def test_what_reads_more_data_than_one_invocation_can_costs_its_time_and_states() -> None:
+    used = {"billed_s": 7200.0, "requests": 8, "memory_mb": 2048, "architecture": "arm64"}
+    usual, long = costs.of_run(STEPS, ENDED), costs.of_run(STEPS, {**ENDED, "reading_usage": used})
+    assert long.steps[1:] == usual.steps
+    assert (long.steps[0].step, long.steps[0].gb_s) == (costs.READING, 14_400)
+    assert long.transitions == usual.transitions + 2 * 8
+    assert long.usd is not None
+    assert usual.usd is not None
+    assert long.usd - usual.usd > 14_400 * 0.0000133334
+
+
 def test_one_unknown_step_makes_the_total_unknown_but_not_what_is_known() -> None:
     unpriced = job("train-2", usage={"billed_s": 60, "instance_type": "ml.z9.large", "instance_count": 1})
     cost = costs.of_run([*STEPS, unpriced], ENDED)

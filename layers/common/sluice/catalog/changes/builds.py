@@ -240,9 +240,9 @@ def reach(pipeline: str, run_id: str, milestone: Milestone, at: str) -> Update:
     return Update(keys.run_key(pipeline, run_id), {name: at}, {name: None})
 
 
-def know_objects(pipeline: str, run_id: str, objects: int) -> Update:
-    """Note how many objects of a run's data set are known, while not all are."""
-    return Update(keys.run_key(pipeline, run_id), {"known_objects": objects})
+def know_objects(pipeline: str, run_id: str, objects: int, usage: Mapping[str, Any]) -> Update:
+    """Note how many objects of a run's data set are known, while not all are, and what it took so far."""
+    return Update(keys.run_key(pipeline, run_id), {"known_objects": objects, "reading_usage": usage})
 
 
 def note_built(built: Built) -> Update:

@@ -178,6 +178,8 @@ class Run:
     validated_at: str | None = None
     # How many objects of its data set were known, if one invocation could not read all.
     known_objects: int | None = None
+    # What the invocations that did not read all used, together.
+    reading_usage: Mapping[str, Any] | None = None
     # When it went on to have packages built for its jobs on Lambda, if no push had.
     packaged_at: str | None = None
     selected_at: str | None = None

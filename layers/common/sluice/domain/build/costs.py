@@ -23,6 +23,8 @@ CACHE = "cache"
 PACKAGES_OF = "packages of "
 _MB_PER_GB = 1024
 _BYTES_PER_GB = 1024**3
+# The row of the invocations that read data and did not judge them, as there are more than one reads.
+READING = "validate, before its last invocation"
 # The month that prices of storage are divided by: 730 hours.
 _MONTH_S = 730 * 3600
 # Lambda's free temporary storage, and what the functions that run jobs have.
@@ -34,6 +36,10 @@ _FUNCTION_GB_S = 0.25
 _READS, _WRITES = 6, 4
 # Invocations for each job (start_job, finish_job and their retries by events) and for a run as a whole.
 _INVOCATIONS_OF_A_JOB, _INVOCATIONS_OF_A_RUN = 4, 8
+
+
+# What a run's cost depends on, beside its steps.
+ATTRIBUTES = ("status", "validated_at", "packaged_at", "reading_usage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +154,17 @@ def no_price(instance_type: str) -> str:
 
 
 def of_run(steps: Iterable[Mapping[str, Any]], run: Mapping[str, Any], storage_bytes: int = 0) -> RunCost:
-    """Price a run by its steps' and its own attributes in the catalog; a step without a job is free."""
+    """Price a run by its steps' and its own attributes in the catalog; a step without a job is free.
+
+    Of `run` it reads ATTRIBUTES.
+    """
     listed = list(steps)
     jobs = [step for step in listed if step.get("job_name") or step.get("cached")]
     transitions = count_transitions([str(step["step"]) for step in listed], run, _failed(jobs))
+    used = run.get("reading_usage")
+    reading = () if used is None else (of_step(READING, "lambda", used),)
     return RunCost(
-        steps=tuple(cost for step in jobs for cost in (*_packages(step), *of_item(step))),
+        steps=(*reading, *(cost for step in jobs for cost in (*_packages(step), *of_item(step)))),
         transitions=transitions,
         transitions_usd=transitions * prices.STATE_TRANSITION,
         overhead_usd=_overhead(len(jobs)),
@@ -217,7 +228,7 @@ def _overhead(jobs: int) -> float:
 def count_transitions(steps: Sequence[str], run: Mapping[str, Any], failed: set[str]) -> int:
     """Count the states of build_model that a run entered, by what it left behind.
 
-    Retries are not counted. `run` has `status`, `validated_at` and `packaged_at`, as in the catalog.
+    Retries are not counted. `run` has ATTRIBUTES, as in the catalog.
     """
     status = run.get("status")
     trained = [step for step in steps if candidates.is_candidate(step)]
@@ -231,6 +242,8 @@ def count_transitions(steps: Sequence[str], run: Mapping[str, Any], failed: set[
     count = 2 + of_pipeline
     if run.get("validated_at") or steps:
         count += 2
+    # ValidateData and IsDataValid for each invocation that did not read all.
+    count += 2 * int((run.get("reading_usage") or {}).get("requests", 0))
     # BuildEnvironment.
     count += 1 if run.get("packaged_at") else 0
     if names.PREPARE in steps:

@@ -152,7 +152,7 @@ def _times(run: Run, steps: Sequence[Step]) -> Facts:
     }
     priced = costs.of_run(
         [{**step.item(), "step": step.step} for step in steps],
-        {"status": run.status, "validated_at": run.validated_at, "packaged_at": run.packaged_at},
+        {name: getattr(run, name) for name in costs.ATTRIBUTES},
     )
     return {
         ("durations", "run"): usage.seconds(run.started_at, run.ended_at),

@@ -22,9 +22,7 @@ def page(cloud: Cloud, run_id: str) -> dict[str, Any]:
     item = cloud.catalog.get(keys.run_key(run_id.rpartition("-")[0], run_id)) if found else None
     if found is None or item is None:
         raise MissingError(f"There is no run {run_id!r}.")
-    cost = costs.of_run(
-        found["steps"], {name: found.get(name) for name in ("status", "validated_at", "packaged_at")}
-    )
+    cost = costs.of_run(found["steps"], {name: found.get(name) for name in costs.ATTRIBUTES})
     by_step = {each.step: each.usd for each in cost.steps}
     for step in found["steps"]:
         step["cost_usd"] = by_step.get(step["step"])
