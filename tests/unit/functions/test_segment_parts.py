@@ -497,6 +497,23 @@ def test_a_sample_is_of_segments_that_are_spread_over_all(world: World) -> None:
     assert sampled == [0, 1, 3, 5, 7, 9, 11, 13, 15, 17]
 
 
+@pytest.mark.parametrize("objects", [1, 4])
+def test_a_sample_of_few_bytes_has_some_of_each_segment_and_at_least_one_object(
+    cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, objects: int
+) -> None:
+    """So that the first invocation has time for more than the sample, whatever the objects' sizes."""
+    most = {1: 1, 4: 4 * len(rows(2))}[objects]
+    monkeypatch.setattr("sluice.services.segment_readings._SAMPLED_BYTES", most)
+    with sizes(segment=2, at_once=3):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        upload(world, range(2, 10))
+        with reads(world.cloud) as seen:
+            assert build(world) == "registered"
+    assert sorted(seen[:objects]) == ["02.csv", "04.csv", "06.csv", "08.csv"][:objects]
+    assert len(seen) == 8 + objects
+
+
 # ---------------------------------------------------------------------------------------- as if all were read
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,8 +20,9 @@ from sluice.services import datasets, segment_parts
 from sluice.services.segment_parts import Asked
 
 _DOWNLOADS = 8
-# A sample for quantiles: objects of segments that are spread over all.
-_SAMPLED_SEGMENTS, _SAMPLED_OBJECTS = 10, 500
+# A sample for quantiles: objects of segments that are spread over all. Each invocation that knows nothing yet
+# reads it anew, and needs time for a segment after that.
+_SAMPLED_SEGMENTS, _SAMPLED_OBJECTS, _SAMPLED_BYTES = 10, 500, 500_000_000
 # A segment is begun if there is time for so many like those before it.
 _MARGIN = 1.5
 
@@ -107,18 +109,16 @@ def sample(asked: Asked, head: DatasetHead) -> PartResults | Violation:
     """
     count = min(_SAMPLED_SEGMENTS, len(head.segments))
     digests = [head.segments[len(head.segments) * at // count].digest for at in range(count)]
-    room, chosen = asked.room_bytes, dict[str, ObjectVersion]()
+    listed = list[Sequence[ObjectVersion]]()
     for file in datasets.read_segments(asked.cloud, asked.pipeline, digests).values():
         objects = file.objects()
         if found := _too_large(objects, asked.room_bytes):
             return found
-        for obj in objects[:: max(1, len(objects) // _SAMPLED_OBJECTS)]:
-            if obj.size_bytes <= room:
-                room -= obj.size_bytes
-                chosen[obj.key] = obj
+        listed.append(objects[:: max(1, len(objects) // _SAMPLED_OBJECTS)])
+    chosen = _fitting(listed, min(asked.room_bytes, _SAMPLED_BYTES))
     with TemporaryDirectory(dir=asked.folder) as folder:
         reading = run.read(
-            download(asked.cloud, [*chosen.values()], Path(folder)),
+            download(asked.cloud, chosen, Path(folder)),
             asked.data,
             limits=asked.limits(Path(folder)),
             now=asked.now,
@@ -126,6 +126,16 @@ def sample(asked: Asked, head: DatasetHead) -> PartResults | Violation:
             edged=None,
         )
     return reading.beyond or segment_parts.parsed(reading.part, asked.data)
+
+
+def _fitting(listed: Iterable[Sequence[ObjectVersion]], left_bytes: float) -> list[ObjectVersion]:
+    """Choose objects of each list in turn, as far as they are not too large together; at least one."""
+    chosen: list[ObjectVersion] = []
+    for obj in chain.from_iterable(zip_longest(*listed)):
+        if obj is not None and (obj.size_bytes <= left_bytes or not chosen):
+            chosen.append(obj)
+            left_bytes -= obj.size_bytes
+    return chosen
 
 
 def _too_large(objects: Iterable[ObjectVersion], room_bytes: float) -> Violation | None:
