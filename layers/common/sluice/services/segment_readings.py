@@ -114,7 +114,7 @@ def sample(asked: Asked, head: DatasetHead) -> PartResults | Violation:
         objects = file.objects()
         if found := _too_large(objects, asked.room_bytes):
             return found
-        listed.append(objects[:: max(1, len(objects) // _SAMPLED_OBJECTS)])
+        listed.append(objects[:: -(-len(objects) // _SAMPLED_OBJECTS)])
     chosen = _fitting(listed, min(asked.room_bytes, _SAMPLED_BYTES))
     with TemporaryDirectory(dir=asked.folder) as folder:
         reading = run.read(
