@@ -44,8 +44,9 @@ from sluice.domain.data.segment_files import SegmentFile
 from sluice.domain.data.segments import DatasetHead, Segment
 from sluice.domain.locations import Locations
 from sluice.quality import run
+from sluice.quality.judging import Baseline
 from sluice.quality.part_results import PART
-from sluice.quality.run import Baseline, Limits
+from sluice.quality.run import Limits
 from sluice.quality.validation import DataFile
 from sluice.services import arrivals, batching, building, datasets, presence
 from sluice.services.views import data, pipelines, runs, uploads

@@ -18,6 +18,7 @@ from sluice.catalog.records.monitoring import LabelWindow, Watch, Window
 from sluice.domain import config
 from sluice.domain.times import from_iso
 from sluice.quality import run
+from sluice.quality.judging import Baseline
 from sluice.quality.validation import DataFile
 
 DATASET = "ab" * 32
@@ -66,7 +67,7 @@ class Watching:
             data,
             limits=limits,
             now=from_iso(self.cloud.now()),
-            baseline=run.Baseline(),
+            baseline=Baseline(),
             title="data",
         )
         places = self.world.locations

@@ -20,7 +20,7 @@ from sluice_cli.output import short
 from sluice_cli.target import Target
 
 if TYPE_CHECKING:
-    from sluice.quality.run import Baseline
+    from sluice.quality.judging import Baseline
 
 # Do not fetch more than this to check a file.
 FETCHED_MAX_BYTES = 1 << 30
@@ -52,7 +52,7 @@ def beside(
 
     A `given` baseline replaces the stack's. Raises CommandError if that is pinned and has no profile.
     """
-    from sluice.quality.run import Baseline
+    from sluice.quality.judging import Baseline
 
     if target is None:
         return Beside((), Baseline(), None, is_whole=False)

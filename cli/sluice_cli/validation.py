@@ -29,7 +29,7 @@ from sluice_cli.paths import a_file, some_of
 from sluice_cli.target import REPOSITORY, Target, local_cloud
 
 if TYPE_CHECKING:
-    from sluice.quality.run import Baseline
+    from sluice.quality.judging import Baseline
 
 # The stack's function has as much.
 FUNCTION_MEMORY_MB = 2048
@@ -207,7 +207,7 @@ def _validate(
 
 
 def _baseline(path: Path) -> Baseline:
-    from sluice.quality.run import Baseline
+    from sluice.quality.judging import Baseline
 
     profile = _profile(path)
     return Baseline(profile.rows, str(path), profile)

@@ -24,8 +24,9 @@ from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.quality import part_results, run
+from sluice.quality.judging import Baseline
 from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
-from sluice.quality.run import Baseline, Limits, Outcome
+from sluice.quality.run import Limits, Outcome
 from sluice.quality.validation import Report
 from sluice.services import (
     baselines,

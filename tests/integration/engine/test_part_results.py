@@ -21,8 +21,9 @@ from sluice.domain.config.models import Data
 
 # Loaded here once, and not anew in each process that judges.
 from sluice.quality import run
+from sluice.quality.judging import Baseline
 from sluice.quality.part_results import NeedsWholeError, PartFormatError, PartResults, merge, whole_checks
-from sluice.quality.run import Baseline, Limits, Outcome
+from sluice.quality.run import Limits, Outcome
 from sluice.quality.statistics.profiles import PROFILE, Distribution, Profile
 from sluice.quality.validation import DataFile, checks
 

@@ -22,9 +22,10 @@ from build_world import PIPELINE, PIPELINE_YAML, Invoke, World
 from sluice.domain import times
 from sluice.domain.data import segments
 from sluice.quality import part_results, run
+from sluice.quality.judging import Baseline
 from sluice.quality.part_results import PART, NeedsWholeError
 from sluice.quality.processes import ProcessEndedError
-from sluice.quality.run import Baseline, Limits, Outcome
+from sluice.quality.run import Limits, Outcome
 from sluice.services import building, datasets, presence, segment_parts, segment_readings
 from sluice.services.segment_readings import Readings
 from trying import examples

@@ -7,8 +7,9 @@ from pathlib import Path
 from sluice.domain.config.models import Data
 from sluice.quality import run
 from sluice.quality.engine import DataFile
+from sluice.quality.judging import Baseline
 from sluice.quality.report import html
-from sluice.quality.run import Baseline, Limits, Outcome
+from sluice.quality.run import Limits, Outcome
 from sluice.quality.statistics.profiles import Profile
 
 

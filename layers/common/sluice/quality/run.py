@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
 from functools import partial, reduce
@@ -12,29 +12,26 @@ from typing import TYPE_CHECKING
 
 from sluice.domain.config.models import Data
 from sluice.lazy import dataclass
-from sluice.quality import processes, shortages, validation
+from sluice.quality import judging, processes, shortages, validation
+from sluice.quality.judging import Baseline
 from sluice.quality.part_results import (
-    Found,
     NeedsWholeError,
     PartFormatError,
     PartResults,
     contract_digest,
     merge,
-    whole_checks,
 )
 from sluice.quality.processes import ProcessEndedError, Tell
 from sluice.quality.report import html, monitor_files, redaction
 from sluice.quality.statistics import bias as biases
 from sluice.quality.statistics import column_parts
-from sluice.quality.statistics import drift as drifts
 from sluice.quality.statistics.bias import BiasResult
-from sluice.quality.statistics.column_parts import Edges
-from sluice.quality.statistics.drift import ColumnDrift, DriftResult
-from sluice.quality.statistics.profiles import PROFILE, ColumnProfile, Profile
-from sluice.quality.validation import DataFile, Finding, Report, RowRef, Violation
+from sluice.quality.statistics.drift import DriftResult
+from sluice.quality.statistics.profiles import PROFILE
+from sluice.quality.validation import DataFile, Report, Violation
 
 if TYPE_CHECKING:
-    from sluice.quality.engine import Engine, Inspection
+    from sluice.quality.engine import Engine
 
 _KEYS_SHOWN = 5
 # Shares of a function's memory: for what the engine counts, which is not all, and for its process.
@@ -63,15 +60,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """What data are compared with: the number of rows of the last valid version, and a versioned profile."""
-
-    previous_rows: int | None = None
-    version: str = ""
-    profile: Profile | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """The verdict, and its documents by file name.
 
@@ -96,27 +84,6 @@ class Reading:
     part: bytes = b""
     object_rows: Mapping[str, int] = field(default_factory=dict)
     beyond: Violation | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Statistics:
-    profile: Profile | None = None
-    drift: DriftResult | None = None
-    bias: BiasResult | None = None
-    problems: tuple[Violation, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """The findings in all data, and their statistics."""
-
-    rows: int
-    findings: tuple[Finding, ...]
-    problems: tuple[Violation, ...]
-    object_rows: Mapping[str, int]
-    measured: _Statistics
-    part: PartResults | None = None
-    own: PartResults | None = None
 
 
 def validate(
@@ -184,7 +151,7 @@ def conclude(
     With `keeps_edges`, for data that are too many to be read at once, a column that cannot be counted as its
     baseline's is not compared with that.
     """
-    judged = _judged(_sum(parts, data), None, data, baseline, now, omits=keeps_edges)
+    judged = judging.of_parts(_sum(parts, data), None, data, baseline, now, omits=keeps_edges)
     return _outcome(judged, data, baseline, now, title)
 
 
@@ -257,9 +224,9 @@ def _judge(
         with _engine(limits) as engine:
             found = engine.inspect(files, data, now=now, tell=tell)
             if before is None:
-                judged = _judge_alone(engine, found, data, baseline, keeps_part=keeps_part)
+                judged = judging.alone(engine, found, data, baseline, keeps_part=keeps_part)
             else:
-                judged = _judge_together(engine, found, data, baseline, before, now, keeps_edges=keeps_edges)
+                judged = judging.together(engine, found, data, baseline, before, now, keeps_edges=keeps_edges)
     except EngineLimitError as error:
         return refuse([beyond_limits(str(error), error.keys)], data, title)
     outcome = _outcome(judged, data, baseline, now, title)
@@ -273,7 +240,7 @@ def _engine(limits: Limits) -> Engine:
     return Engine(limits.memory_mb, limits.folder / "spill", max_s=max_s)
 
 
-def _outcome(judged: _Judged, data: Data, baseline: Baseline, now: datetime, title: str) -> Outcome:
+def _outcome(judged: judging.Judged, data: Data, baseline: Baseline, now: datetime, title: str) -> Outcome:
     """Make the report and the documents of what was found."""
     measured = judged.measured
     report = validation.report(
@@ -306,7 +273,7 @@ def _read(
     try:
         with _engine(limits) as engine:
             found = engine.inspect(files, data, now=now, tell=tell)
-            part = _edged_part(engine, found, data, baseline, edged, keeps_edges=keeps_edges)
+            part = judging.edged_part(engine, found, data, baseline, edged, keeps_edges=keeps_edges)
     except EngineLimitError as error:
         return Reading(beyond=beyond_limits(str(error), error.keys))
     except biases.TooManyValuesError as error:
@@ -341,146 +308,6 @@ def _stored(part: PartResults, data: Data) -> bytes:
     return replace(part, columns=columns).to_json()
 
 
-def _judge_alone(
-    engine: Engine, found: Inspection, data: Data, baseline: Baseline, *, keeps_part: bool
-) -> _Judged:
-    measured = _measure(engine, found, data, baseline) if found.rows else _Statistics()
-    part = None
-    if keeps_part and not whole_checks(data) and measured.profile is not None and not measured.problems:
-        columns = measured.profile.columns
-        edges = {name: c.distribution.edges for name, c in columns.items() if c.distribution}
-        part = _part(engine, found, data, edges, baseline)
-        part = replace(part, edges=edges, edged_rows=found.rows)
-    return _Judged(found.rows, found.findings, found.problems, found.object_rows, measured, part, part)
-
-
-def _judge_together(
-    engine: Engine,
-    found: Inspection,
-    data: Data,
-    baseline: Baseline,
-    former: PartResults,
-    now: datetime,
-    *,
-    keeps_edges: bool,
-) -> _Judged:
-    """Judge new results together with former results of other data."""
-    try:
-        own = _edged_part(engine, found, data, baseline, former, keeps_edges=keeps_edges)
-        part = merge(former, own, validation.checks(data))
-    except biases.TooManyValuesError as error:
-        # Validation of all data reports this in the same way.
-        raise NeedsWholeError(str(error)) from None
-    return _judged(part, own, data, baseline, now, omits=keeps_edges)
-
-
-def _judged(
-    part: PartResults,
-    own: PartResults | None,
-    data: Data,
-    baseline: Baseline,
-    now: datetime,
-    *,
-    omits: bool,
-) -> _Judged:
-    """Judge the merged results of all data; `omits` as in a part's `profile`."""
-    measured = _Statistics()
-    if part.rows:
-        profile = part.profile(baseline.profile if data.drift else None, omits=omits)
-        measured = _without_areas(_compare(profile, part.labels, data, baseline), part.of_older_edges)
-    found = part.findings(validation.checks(data), now)
-    return _Judged(part.rows, found, part.problems, part.object_rows, measured, part, own)
-
-
-def _without_areas(measured: _Statistics, columns: Collection[str]) -> _Statistics:
-    """Remove the distances that depend on quantiles of other data."""
-    if measured.drift is None:
-        return measured
-
-    def without(column: ColumnDrift) -> ColumnDrift:
-        if column.column not in columns:
-            return column
-        left = dict(column.distances)
-        left.pop("wasserstein", None)
-        return replace(column, distances=left)
-
-    drift = replace(measured.drift, columns=tuple(map(without, measured.drift.columns)))
-    return replace(measured, drift=drift)
-
-
-def _edged_part(
-    engine: Engine,
-    found: Inspection,
-    data: Data,
-    baseline: Baseline,
-    edged: PartResults | None,
-    *,
-    keeps_edges: bool,
-) -> PartResults:
-    """Collect the results of inspected data between others' edges, or quantiles of their own: see `read`."""
-    edges = {} if edged is None else dict(edged.edges)
-    if edged is None or keeps_edges:
-        edges |= _quantiles(engine, found, data, set(found.columns) - edges.keys())
-    part = _part(engine, found, data, edges, baseline)
-    return replace(part, edges=edges, edged_rows=found.rows if edged is None else edged.edged_rows)
-
-
-def _quantiles(engine: Engine, found: Inspection, data: Data, names: Collection[str]) -> dict[str, Edges]:
-    """Measure the quantiles of columns of numbers, texts and times."""
-    from sluice.quality.engine import DATA, profiling
-
-    types = {name: type_ for name in found.columns if (type_ := data.columns[name].type) != "boolean"}
-    types = {name: type_ for name, type_ in types.items() if name in names}
-    if not types or not found.rows:
-        return {}
-    with engine.guarded() as connection:
-        profile = profiling.profile(connection, DATA, types, rows=found.rows, written=found.written)
-    return {name: c.distribution.edges for name, c in profile.columns.items() if c.distribution}
-
-
-def _part(
-    engine: Engine, found: Inspection, data: Data, edges: Mapping[str, Edges], baseline: Baseline
-) -> PartResults:
-    """Collect the results to keep of inspected data, also counted between the baseline's edges."""
-    from sluice.quality.engine import DATA, VERSION, part_scan, profiling
-
-    types = {name: data.columns[name].type for name in found.columns}
-    before = baseline.profile.columns if baseline.profile else {}
-    wanted = {name: _all_edges(edges.get(name), before.get(name)) for name in types}
-    labels = None
-    with engine.guarded() as connection:
-        columns = part_scan.column_parts(
-            connection,
-            DATA,
-            types,
-            of_columns=len(data.columns),
-            written=found.written,
-            edges=wanted,
-        )
-        if data.bias is not None:
-            labels = profiling.label_counts(connection, DATA, types, data.label, data.bias)
-    findings = tuple(
-        Found(f.rows, f.by_object, _shown(f, data), found.figures.get(f.check), f.error)
-        for f in found.findings
-    )
-    digest = contract_digest(data, VERSION)
-    return PartResults(
-        digest, found.rows, found.object_rows, findings, found.problems, columns, labels=labels
-    )
-
-
-def _shown(finding: Finding, data: Data) -> tuple[RowRef, ...]:
-    """Return the examples without redacted values."""
-    if finding.check.column not in data.redact:
-        return finding.examples
-    return tuple(replace(row, value=None) for row in finding.examples)
-
-
-def _all_edges(edges: Edges | None, before: ColumnProfile | None) -> list[Edges]:
-    known = [before.distribution.edges] if before and before.distribution else []
-    return list(dict.fromkeys([*([edges] if edges else []), *known]))
-
-
 def beyond_limits(message: str, keys: Sequence[str]) -> Violation:
     """Make the violation of objects beyond limits; without objects if only all together are."""
     said = f"{', '.join(keys[:_KEYS_SHOWN])}: {message}" if keys else message
@@ -490,45 +317,8 @@ def beyond_limits(message: str, keys: Sequence[str]) -> Violation:
 def refuse(violations: Sequence[Violation], data: Data, title: str) -> Outcome:
     """Make the outcome for data beyond limits: reject them, or they would be tried for ever."""
     report = Report(0, tuple(violations))
-    documents = dict(_documents(report, _Statistics(), data, Baseline(), title))
+    documents = dict(_documents(report, judging.Statistics(), data, Baseline(), title))
     return Outcome(report, documents)
-
-
-def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) -> _Statistics:
-    """Profile the data, and measure drift and bias if the contract asks for them."""
-    from sluice.quality.engine import DATA, profiling
-
-    types = {name: data.columns[name].type for name in found.columns}
-    try:
-        with engine.guarded() as connection:
-            profile = profiling.profile(
-                connection, DATA, types, rows=found.rows, written=found.written, baseline=baseline.profile
-            )
-            counts = None
-            if data.bias is not None:
-                counts = profiling.label_counts(connection, DATA, types, data.label, data.bias)
-    except biases.TooManyValuesError as error:
-        return _Statistics(profile, problems=(Violation(None, "bias", str(error), 0),))
-    return _compare(profile, counts, data, baseline)
-
-
-def _compare(
-    profile: Profile,
-    counts: Sequence[Sequence[biases.LabelCount]] | None,
-    data: Data,
-    baseline: Baseline,
-) -> _Statistics:
-    """Measure drift from the baseline, and bias by the counted labels."""
-    drift = bias = None
-    if data.drift is not None and baseline.profile is not None:
-        # Ignore columns that were dropped from the contract.
-        before = {name: column for name, column in baseline.profile.columns.items() if name in data.columns}
-        of_contract = replace(baseline.profile, columns=before)
-        drift = drifts.compare(profile, of_contract, data.drift, baseline.version)
-        drift = redaction.redact_drift(drift, data.redact)
-    if data.bias is not None and counts is not None:
-        bias = redaction.redact_bias(biases.measure(counts, data.label, data.bias), data.redact)
-    return _Statistics(profile, drift, bias)
 
 
 def _drifted(drift: DriftResult | None) -> list[Violation]:
@@ -551,7 +341,7 @@ def _biased(bias: BiasResult | None) -> list[Violation]:
 
 
 def _documents(
-    report: Report, measured: _Statistics, data: Data, baseline: Baseline, title: str
+    report: Report, measured: judging.Statistics, data: Data, baseline: Baseline, title: str
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the reports for programs and people, the profile, and Model Monitor's files."""
     profile, drift, bias = measured.profile, measured.drift, measured.bias

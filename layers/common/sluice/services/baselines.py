@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sluice.domain.failures import MissingError
-from sluice.quality.run import Baseline
+from sluice.quality.judging import Baseline
 from sluice.services import building
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from sluice.domain.data.segments import DatasetHead, Segment
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
 from sluice.quality import part_results, run
+from sluice.quality.judging import Baseline
 from sluice.quality.part_results import PartResults
-from sluice.quality.run import Baseline, Limits
+from sluice.quality.run import Limits
 from sluice.quality.statistics.column_parts import Edges
 from sluice.services import datasets
 from sluice.services.arrivals import on_each

@@ -16,7 +16,8 @@ from sluice.domain.monitor.contracts import PREDICTION, SCORE
 from sluice.domain.predictions.table import class_name
 from sluice.lazy import dataclass
 from sluice.quality import run
-from sluice.quality.run import Baseline, Limits, Outcome
+from sluice.quality.judging import Baseline
+from sluice.quality.run import Limits, Outcome
 from sluice.quality.statistics.profiles import PROFILE, Profile, ProfileFormatError
 from sluice.quality.validation import DataFile
 from sluice.services.monitoring.watched import Watched
