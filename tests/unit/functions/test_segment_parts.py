@@ -20,6 +20,7 @@ import fakes
 import inline
 from build_world import PIPELINE, PIPELINE_YAML, Invoke, World
 from sluice.domain import times
+from sluice.domain.build.errors import BuildError
 from sluice.domain.data import segments
 from sluice.quality import part_results, run
 from sluice.quality.judging import Baseline
@@ -346,6 +347,28 @@ def test_an_invocation_that_died_is_repeated_and_does_not_read_again(world: Worl
     assert (verdict["is_valid"], verdict["rows"]) == (True, 10)
     assert world.invoke("validate_data", task) == verdict
     assert json.loads(document(world, version(world), PART))["rows"] == 10
+
+
+def test_what_a_stopped_run_read_is_the_next_run_s_and_a_late_invocation_decides_nothing(
+    world: World,
+) -> None:
+    upload(world, range(4))
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run()
+    task = {**world.common(), "dataset_version": world.catalog_run()["dataset_version"]}
+    with mock.patch.object(Readings, "has_time", one_at_a_time):
+        assert world.invoke("validate_data", task)["known_objects"] == 1
+        world.finish("stopped")
+        # One was under way, and reads on: all are known after it.
+        assert world.invoke("validate_data", task)["known_objects"] == 2
+    with pytest.raises(BuildError, match="reviews-00001 has ended, its data are the next run's"):
+        world.invoke("validate_data", task)
+    assert "dataset_version" not in world.pipeline
+    world.upload("more.csv", rows(9))
+    with reads(world.cloud) as seen:
+        assert build(world) == "registered"
+    assert seen == ["more.csv"]
 
 
 def test_an_invocation_that_gets_no_further_than_the_one_before_it_fails(world: World) -> None:
