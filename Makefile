@@ -63,7 +63,7 @@ check: setup ## Run lint, types and unit, while you change something: a minute o
 	@$(MAKE) --no-print-directory --jobs=$(CORES) --output-sync=target lint types
 	@$(MAKE) --no-print-directory unit
 
-test: check properties integration contract e2e ## What must always hold; `make thorough` plays the rest.
+test: check properties integration contract e2e ## What must always hold; `make clients` and `make thorough` play the rest.
 
 lint: setup .venv/.template ## Check style, direction of imports, and the template.
 	$(PY) -m ruff check $(CODE)

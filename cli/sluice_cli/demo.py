@@ -162,11 +162,15 @@ def summarize(
     if refused := report["gate_refused"]:
         console.print(f"gates      {refused['page']}")
     console.print(f"report     {REPOSITORY}/.sluice/demo.json")
-    opening = "`sluice console`" if keep else "`make up`, then `.venv/bin/sluice console`"
-    console.print(f"console    {opening} opens pages of it in a browser; --url prints their address")
     if keep:
+        console.print(
+            "console    `sluice console` opens pages of it in a browser; --url prints their address"
+        )
         console.print("next       `sluice status`, `sluice runs`, `sluice models`; `sluice down` ends it")
     else:
         console.print(
             "next       `make up`, then `.venv/bin/sluice init my-model` and `.venv/bin/sluice push my-model`"
+        )
+        console.print(
+            "console    `.venv/bin/sluice console` shows what that cloud has, in a browser; the demo's own has ended"
         )
