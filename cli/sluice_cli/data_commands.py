@@ -148,7 +148,8 @@ def list_data(
                     item["size_bytes"],
                     age(item["arrived_at"]),
                     short(item.get("dataset_version")),
-                    item.get("reason"),
+                    item.get("reason")
+                    or ("deleted since; a build leaves it out" if item.get("gone") else None),
                 )
                 for item in found
             ),

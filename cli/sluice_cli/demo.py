@@ -172,5 +172,5 @@ def summarize(
             "next       `make up`, then `.venv/bin/sluice init my-model` and `.venv/bin/sluice push my-model`"
         )
         console.print(
-            "console    `.venv/bin/sluice console` shows what that cloud has, in a browser; the demo's own has ended"
+            "console    `.venv/bin/sluice console` shows what that cloud has; the demo's own has ended"
         )

@@ -112,7 +112,8 @@ def _measured(
     if loss is not None and loss[0] > limits.max_loss:
         reason = (
             f"{metric.name} is {number(value)}, and was {number(compared.baseline)} on the hold-out data: "
-            f"{number(compared.loss)} worse, surely {number(loss[0])} at least, where {number(limits.max_loss)} is allowed"
+            f"{number(compared.loss)} worse, surely {number(loss[0])} at least, "
+            f"where {number(limits.max_loss)} is allowed"
         )
         return _decayed(compared, "; ".join(filter(None, (reason, beyond))))
     return _decayed(compared, beyond) if beyond else compared
