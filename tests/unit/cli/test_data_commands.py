@@ -118,6 +118,21 @@ def test_verifying_says_where_what_was_overwritten_is_kept(
     assert f"--key '{PIPELINE}/a b.csv' --version-id v1" in result.output
 
 
+def test_an_object_that_was_deleted_since_is_listed_as_such(
+    world: World, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.build("a.csv")
+    key = f"{PIPELINE}/a.csv"
+    world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{key}")
+    detail = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d1"}}
+    world.invoke("record_deletion", {"detail": detail})
+    monkeypatch.setattr(Options, "target", lambda _: target)
+    listed = CliRunner().invoke(main.app, ["data", "list", PIPELINE, "--json"]).stdout
+    assert json.loads(listed)["arrivals"][0]["gone"] is True
+    shown = " ".join(CliRunner().invoke(main.app, ["data", "list", PIPELINE]).stdout.split())
+    assert "deleted" in shown
+
+
 def test_a_manifest_that_was_changed_is_noticed(world: World, target: Target) -> None:
     world.build("a.csv")
     item = world.dataset(world.catalog_run()["dataset_version"])
