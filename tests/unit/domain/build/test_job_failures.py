@@ -95,3 +95,8 @@ def test_an_instance_type_that_is_not_known_has_no_figure() -> None:
 )
 def test_no_other_end_is_taken_for_want_of_memory(said: str) -> None:
     assert "out of memory" not in failure_reason("training_job", {**TRAINING, "FailureReason": said})
+
+
+def test_a_reason_of_any_length_is_read_in_one_pass() -> None:
+    said = "x" * 1_000_000
+    assert failure_reason("training_job", {"TrainingJobStatus": "Failed", "FailureReason": said}) == said

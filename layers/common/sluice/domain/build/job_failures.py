@@ -19,9 +19,7 @@ _BARE_EXIT = re.compile(r"(?P<error>\w+): , exit code: (?P<code>-?\d+)")
 # SIGKILL, as a container says it or as SageMaker's training toolkit does of the script that it ran.
 _KILLED = re.compile(r"\w+: (, exit code: 137|ExecuteUserScriptError:\s*ExitCode (137|-9)\b.*)", re.DOTALL)
 # What S3 says of an input that is not there, where it is a split of the run's prepared data.
-_NO_SPLIT = re.compile(
-    r'.*No S3 objects found under S3 URL "(?P<uri>\S*/prepare/(?P<split>\w+)/?)".*', re.DOTALL
-)
+_NO_SPLIT = re.compile(r'No S3 objects found under S3 URL "(?P<uri>\S*/prepare/(?P<split>\w+)/?)"')
 _REASON_SHOWN = 300
 
 
