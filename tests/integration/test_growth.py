@@ -39,7 +39,7 @@ def measured() -> Any:
         patch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
         import growth
 
-        # What is judged is read by the engine: tests/unit/functions/test_segment_parts.py counts that.
+        # What is judged is read by the engine: tests/integration/engine/test_segment_parts.py counts that.
         patch.setattr(growth, "add_parts", lambda *_: None)
         invoke = growth.invoke
         patch.setattr(growth, "invoke", lambda name, event: JUDGED.get(name, invoke)(name, event))
