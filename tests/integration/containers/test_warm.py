@@ -9,7 +9,8 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,18 @@ class World:
     def case(self, command: Sequence[str], **more: Any) -> dict[str, Any]:
         variables = {"SM_HOW": str(self.folder / "how"), **more.pop("variables", {})}
         return {"command": command, "variables": variables, "folder": str(self.folder), **more}
+
+    @contextmanager
+    def waiting_with(self, text: str) -> Iterator[None]:
+        """Have the package do something where it is loaded by what waits, and nowhere else."""
+        package = self.python.site_packages / "pack" / "__init__.py"
+        before = package.read_text()
+        body = textwrap.indent(text, "    ")
+        package.write_text(f"import sys\nif 'warm_interpreter' in ' '.join(sys.argv):\n{body}\n")
+        try:
+            yield
+        finally:
+            package.write_text(before)
 
     def write(self, name: str, text: str | bytes) -> str:
         path = self.folder / name
@@ -471,17 +484,10 @@ def test_another_command_is_a_new_process(world: World) -> None:
     ],
 )
 def test_packages_that_do_more_than_load_are_loaded_by_each_job(world: World, text: str) -> None:
-    package = world.python.site_packages / "pack" / "__init__.py"
-    before = package.read_text()
-    package.write_text(
-        f"import sys\nif 'warm_interpreter' in ' '.join(sys.argv):\n{textwrap.indent(text, '    ')}\n"
-    )
-    try:
+    with world.waiting_with(text):
         began = time.monotonic()
         (result,) = world.play_warm(world.case(["python3", world.write("runs.py", script(RUNS))]))
         took_s = time.monotonic() - began
-    finally:
-        package.write_text(before)
     assert took_s < 15, "it was waited for"
     assert result[0] == 0, result
     assert not world.was_forked()
@@ -611,15 +617,9 @@ def test_a_script_that_harms_what_waits_costs_the_next_job_a_start(world: World)
     ],
 )
 def test_packages_that_do_harm_where_they_wait_hold_nothing_up(world: World, start: str) -> None:
-    package = world.python.site_packages / "pack" / "__init__.py"
-    before = package.read_text()
-    harms = f"import sys\nif 'warm_interpreter' in ' '.join(sys.argv):\n{textwrap.indent(start, '    ')}\n"
-    package.write_text(harms)
     command = ["python3", world.write("runs.py", script("import pack\nprint('ran')"))]
-    try:
+    with world.waiting_with(start):
         results = world.play_warm(world.case(command), world.case(command))
-    finally:
-        package.write_text(before)
     assert [each[:2] for each in results] == [[0, "ran\n"]] * 2
 
 
