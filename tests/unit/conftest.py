@@ -95,7 +95,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch, engine_at_hand: None) -> No
     monkeypatch.setattr(run, "processes", SimpleNamespace(run=_as_through_a_pipe))
 
 
-def _as_through_a_pipe(work: Callable[[Tell], Any], *, memory_mb: float | None, max_s: float | None) -> Any:
+def _as_through_a_pipe(work: Callable[[Tell], Any], **_how: Any) -> Any:
     def passed(said: Any) -> Any:
         return pickle.loads(pickle.dumps(said))  # noqa: S301
 

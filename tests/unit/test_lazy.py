@@ -154,6 +154,16 @@ def test_threads_may_make_the_first_ones_at_once() -> None:
             assert len({each.x for each in pool.map(fresh, range(16))}) == 16
 
 
+def test_all_of_a_package_are_compiled_before_a_fork_that_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh, other = made(), made()
+    fresh.__module__, other.__module__ = "shop.goods", "shopping"
+    lazy.compile_all("shop")
+    monkeypatch.setattr(dataclasses, "dataclass", None)
+    assert fresh(1).x == 1
+    with pytest.raises(TypeError):
+        other(1)
+
+
 def test_one_that_it_cannot_stand_for_is_refused() -> None:
     options: Any = {"frozen": False, "slots": True}
     with pytest.raises(TypeError, match="frozen and has slots"):

@@ -10,10 +10,12 @@ import dataclasses
 from collections.abc import Callable
 from threading import RLock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-__all__ = ["dataclass"]
+__all__ = ["compile_all", "dataclass"]
 
 _compiling = RLock()
+_made = WeakSet[type]()
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -41,7 +43,16 @@ def _lazy(cls: type) -> type:
         "__slots__": names,
         "_written": cls,
     }
-    return type(cls)(cls.__name__, cls.__bases__, members)
+    made = type(cls)(cls.__name__, cls.__bases__, members)
+    _made.add(made)
+    return made
+
+
+def compile_all(package: str) -> None:
+    """Have `dataclasses` see all classes that a package has made so far: a fork has what this process has."""
+    for cls in [*_made]:
+        if cls.__module__.startswith(f"{package}."):
+            _compiled(cls)
 
 
 def _compiled(cls: type) -> Any:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from engine_world import SCHEMA, Inspect
-from sluice.quality.engine import Engine
-from sluice.quality.engine.database import STATEMENT_ERRORS
+from sluice.quality import processes
+from sluice.quality.engine import Engine, database
+from sluice.quality.engine.database import STATEMENT_ERRORS, Database
+from sluice.quality.processes import Tell
 
 
 def test_data_that_keep_their_contract_are_valid(inspect: Inspect) -> None:
@@ -242,3 +246,31 @@ def test_a_statement_that_is_wrong_itself_is_no_fault_of_the_data(tmp_path: Path
 def test_a_column_that_is_written_differently_is_named_where_it_is_missed(inspect: Inspect) -> None:
     report = inspect(b"x, Y\n1,0\n", b"x,y,Y \n1,0,0\n", b"x,y \n1,0\n")
     assert report.reasons[0] == "y: the column is missing, but there is ' Y', 'y ' (in p/0)"
+
+
+def test_a_database_that_was_made_for_a_fork_has_no_thread_which_that_would_lack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, connect = list[object](), duckdb.connect
+
+    def connected(*given: Any, **how: Any) -> Any:
+        made.append(how)
+        return connect(*given, **how)
+
+    monkeypatch.setattr(duckdb, "connect", connected)
+
+    def count(tell: Tell) -> tuple[int, int, list[tuple[object, ...]]]:
+        spare = Database(256, tmp_path / "spill")
+        asked = "SELECT current_setting('threads'), current_setting('memory_limit'), count(*) FROM range(9)"
+        return len(made), len(database._spare), spare.query(asked)
+
+    database._spare.clear()
+    threads = len(os.listdir("/proc/self/task"))
+    database.make_spare()
+    database.make_spare()
+    assert len(os.listdir("/proc/self/task")) == threads
+    for _ in range(2):
+        found = processes.run(count, memory_mb=None, max_s=30)
+        assert found == (1, 0, [(len(os.sched_getaffinity(0)), "244.1 MiB", 9)])
+    assert len(database._spare) == 1
+    database._spare.clear()

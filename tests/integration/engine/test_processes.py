@@ -39,6 +39,15 @@ def test_what_the_work_returns_is_returned_whatever_its_size() -> None:
     assert len(run(large, 500, 30)) == 5_000_000
 
 
+def test_the_waiting_process_does_something_meanwhile() -> None:
+    read, write = os.pipe()
+
+    def tell_it() -> None:
+        os.write(write, b"1")
+
+    assert processes.run(lambda tell: os.read(read, 1), memory_mb=None, max_s=30, meanwhile=tell_it) == b"1"
+
+
 def test_where_a_fork_is_unsafe_the_work_is_done_by_a_new_interpreter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -40,10 +40,17 @@ class ProcessEndedError(Exception):
         super().__init__(f"the process was ended ({why})")
 
 
-def run(work: Callable[[Tell], _Result], *, memory_mb: float | None, max_s: float | None) -> _Result:
+def run(
+    work: Callable[[Tell], _Result],
+    *,
+    memory_mb: float | None,
+    max_s: float | None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> _Result:
     """Run work that may hold `memory_mb` more than at its start; returns or raises what the work does.
 
-    The work gets a function to report what it works on, as something hashable. Raises ProcessEndedError.
+    The work gets a function to report what it works on, as something hashable. Raises ProcessEndedError. This
+    process, which else would wait, does something short `meanwhile`.
     """
     context = _context()
     ours, theirs = context.Pipe(duplex=False)
@@ -51,7 +58,9 @@ def run(work: Callable[[Tell], _Result], *, memory_mb: float | None, max_s: floa
     process.start()
     theirs.close()
     try:
-        result: _Result = _Watch(process, ours).result(memory_mb, max_s)
+        watch = _Watch(process, ours)
+        meanwhile()
+        result: _Result = watch.result(memory_mb, max_s)
         return result
     finally:
         process.kill()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
 from functools import partial, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from sluice import lazy
 from sluice.domain.config.models import Data
 from sluice.lazy import dataclass
 from sluice.quality import judging, processes, shortages, validation
@@ -39,6 +40,8 @@ _ENGINE_SHARE, _PROCESS_SHARE = 0.6, 0.8
 # The engine stops a little before its process would be ended.
 _EARLIER_S, _EARLIER_SHARE = 5.0, 0.1
 REPORT, REPORT_PAGE = "report.json", "report.html"
+_COMPILED = ("sluice.quality", "sluice.domain.config.checks")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,9 @@ def validate(
     at once, numbers are counted on between quantiles of other data, however many have come since. The engine
     works in a separate process, as it neither counts all its memory nor always ends when asked.
     """
-    _load()
     judge = partial(_judge, files, data, limits, now, baseline, title, former, keeps_part, keeps_edges)
     try:
-        return processes.run(judge, memory_mb=limits.process_mb, max_s=limits.max_s)
+        return _apart(judge, limits)
     except ProcessEndedError as ended:
         return refuse([beyond_limits(*_blame(ended, limits))], data, title)
 
@@ -129,10 +131,9 @@ def read(
     these files, as with `keeps_edges` those of columns that it has no edges of. Raises NeedsWholeError for
     results that do not add up. Like `validate` it works in a separate process.
     """
-    _load()
     work = partial(_read, files, data, limits, now, baseline, edged, keeps_edges)
     try:
-        return processes.run(work, memory_mb=limits.process_mb, max_s=limits.max_s)
+        return _apart(work, limits)
     except ProcessEndedError as ended:
         return Reading(beyond=beyond_limits(*_blame(ended, limits)))
 
@@ -179,16 +180,31 @@ def parts_contract(data: Data) -> str:
     return contract_digest(data, VERSION)
 
 
+def _apart(work: Callable[[Tell], _Result], limits: Limits) -> _Result:
+    """Run work in a process of its own."""
+    _load()
+    return processes.run(work, memory_mb=limits.process_mb, max_s=limits.max_s, meanwhile=_prepare)
+
+
 def _load() -> None:
     """Load what each forked process needs, once for all: the engine, the report's page.
 
-    DuckDB starts no thread before a connection, so a fork of this process is safe.
+    DuckDB starts no thread before it is used, so a fork of this process is safe.
     """
     from sluice.quality.engine import part_scan, profiling  # noqa: F401 - large, and only a validation's
 
     html.load()
     # pydantic puts off what only a digest of the contract needs.
     Data.model_rebuild()
+
+
+def _prepare() -> None:
+    """Make what the next forked process would have to: its database, and the classes that it needs."""
+    from sluice.quality.engine import database
+
+    database.make_spare()
+    for package in _COMPILED:
+        lazy.compile_all(package)
 
 
 def _blame(ended: ProcessEndedError, limits: Limits) -> tuple[str, Sequence[str]]:
