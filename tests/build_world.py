@@ -150,7 +150,7 @@ class World:
         if self.cloud.objects.head(fakes.DATA_BUCKET, key):
             self.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{key}")
             detail = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d"}}
-            self.invoke("record_deletion", {"detail": detail})
+            self.invoke("record_deletion", {"time": self.cloud.now(), "detail": detail})
 
     def ask(self) -> dict[str, Any]:
         """Deliver one build request."""

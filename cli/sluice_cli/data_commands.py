@@ -175,6 +175,12 @@ def print_waiting(waiting: dict[str, Any]) -> None:
             f"  [yellow]waits[/] {count} of {failed['run_id']}, which did not finish:"
             " the next `sluice upload`, or a push of a changed project, builds them"
         )
+    if gone := waiting.get("deleted"):
+        named = ", ".join(escape(key) for key in gone[:SHOWN]) + (", ..." if len(gone) > SHOWN else "")
+        count = wording.count(len(gone), "object")
+        out.print(
+            f"  [yellow]deleted[/] {count} since the last data set: the next run trains without: {named}"
+        )
     for batch in waiting.get("incomplete", []):
         count = wording.count(batch["objects"], "object")
         out.print(f"  [yellow]incomplete[/] {escape(batch['folder'])} ({count})")

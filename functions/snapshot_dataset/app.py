@@ -21,7 +21,8 @@ from sluice.domain import wording
 from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.data import batches, uploads
 from sluice.domain.data.batches import Batch
-from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine, said
+from sluice.domain.data.datasets import changes as changed
 from sluice.domain.data.segments import DatasetHead
 from sluice.events import BuildTask, event_parser
 from sluice.lazy import dataclass
@@ -53,7 +54,7 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     former = _former(cloud, task.pipeline, pipeline)
     made = _make(cloud, task, begun.config().data, former, is_listed=presence.is_few(counts))
     version = made.head.version
-    _record(cloud, task, made.head)
+    _record(cloud, task, made)
     reasons = _skip_reasons(cloud, task, made.head, begun.project)
     _take_up(cloud, task, version, made.found)
     if reasons:
@@ -113,11 +114,12 @@ class _Former:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A stored version, its new objects, and all batches that were found."""
+    """A stored version, its new objects, all batches that were found, and how it differs from the last one."""
 
     head: DatasetHead
     fresh: Sequence[ObjectVersion]
     found: Sequence[Batch]
+    changes: Mapping[str, int]
 
 
 def _former(cloud: Cloud, pipeline: str, item: Item | None) -> _Former | None:
@@ -146,7 +148,7 @@ def _make(cloud: Cloud, task: BuildTask, data: Data, former: _Former | None, *, 
     held = set(manifest.objects)
     # Two manifest files may list the same object.
     fresh = dict.fromkeys(obj for obj in map(ObjectVersion.of, parts.fresh) if obj in held)
-    return _Made(head, [*fresh], found)
+    return _Made(head, [*fresh], found, changed(known.held.objects, manifest, known.current))
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,8 +305,8 @@ def _verdict(cloud: Cloud, dataset: Dataset) -> Report:
         return Report(dataset.rows or 0, tuple(Violation(None, "", why, 0) for why in dataset.reasons))
 
 
-def _record(cloud: Cloud, task: BuildTask, head: DatasetHead) -> None:
-    now = cloud.now()
+def _record(cloud: Cloud, task: BuildTask, made: _Made) -> None:
+    now, head = cloud.now(), made.head
     dataset = Dataset(
         pipeline=task.pipeline,
         version=head.version,
@@ -316,7 +318,7 @@ def _record(cloud: Cloud, task: BuildTask, head: DatasetHead) -> None:
         reasons=() if head.objects else ("it has no objects",),
     )
     read = (
-        builds.read_data(task.pipeline, task.run_id, head.version),
+        builds.read_data(task.pipeline, task.run_id, head.version, made.changes),
         builds.index_reader(task.pipeline, task.run_id, head.version, now),
     )
     if not cloud.catalog.apply(add_dataset(dataset), index_dataset(dataset), *read):
@@ -324,6 +326,7 @@ def _record(cloud: Cloud, task: BuildTask, head: DatasetHead) -> None:
         cloud.catalog.apply(*read)
         return
     detail = f"{head.version[:12]}: {wording.count(head.objects, 'object')}, {head.size_bytes} bytes"
+    detail += f"; {said(made.changes)}" if made.changes else ""
     note(cloud, task.pipeline, now, task.run_id, "dataset versioned", detail)
 
 

@@ -70,6 +70,10 @@ class ObjectCreated(Event):
 class ObjectDeleted(ObjectCreated):
     """S3 "Object Deleted"; its version is the deleted one or the new delete marker."""
 
+    time: str
+    # "DeleteObject" or "Lifecycle Expiration"; a hint from `reconcile` has none.
+    reason: str = _in_detail("reason", default="")
+
 
 class _Act(Event):
     """What a person did; `actor` is what the sender claims."""

@@ -125,12 +125,14 @@ def test_an_object_that_was_deleted_since_is_listed_as_such(
     key = f"{PIPELINE}/a.csv"
     world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{key}")
     detail = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d1"}}
-    world.invoke("record_deletion", {"detail": detail})
+    world.invoke("record_deletion", {"time": world.cloud.now(), "detail": detail})
     monkeypatch.setattr(Options, "target", lambda _: target)
     listed = CliRunner().invoke(main.app, ["data", "list", PIPELINE, "--json"]).stdout
     assert json.loads(listed)["arrivals"][0]["gone"] is True
     shown = " ".join(CliRunner().invoke(main.app, ["data", "list", PIPELINE]).stdout.split())
-    assert "deleted" in shown
+    said = f"deleted 1 object since the last data set: the next run trains without: {key}"
+    assert said in shown
+    assert said in " ".join(CliRunner().invoke(main.app, ["status", PIPELINE]).stdout.split())
 
 
 def test_a_manifest_that_was_changed_is_noticed(world: World, target: Target) -> None:
@@ -166,6 +168,7 @@ def test_an_incomplete_batch_is_listed_with_what_it_lacks(world: World, target: 
         ],
         "next_build": None,
         "failed": None,
+        "deleted": [],
     }
 
 

@@ -609,6 +609,20 @@ def test_of_two_versions_that_begin_alike_none_is_shown(built: build_world.World
         assert ask(built.cloud, f"/pipelines/{BUILDS}/data/{version}{page}")[0] == 200
 
 
+def test_data_that_were_deleted_are_told_until_a_run_left_them_out_and_then_by_that_run(
+    built: build_world.World,
+) -> None:
+    (name,) = [obj.rpartition("/")[2].partition("#")[0] for obj in built.objects_of(RUN)]
+    built.delete(name)
+    data, pipeline = (page(built.cloud, f"/pipelines/{BUILDS}{path}").words for path in ("/data", ""))
+    said = f"1 object was deleted since the last data set, and the next run trains without: {BUILDS}/{name}"
+    assert said in data
+    assert "1 object, which the next run trains without" in pipeline
+    assert built.build("other.csv", b"x,y\n7,1\n8,0\n") == "registered"
+    assert "deleted since the last data set" not in page(built.cloud, f"/pipelines/{BUILDS}/data").words
+    assert "1 object new, 1 deleted" in page(built.cloud, "/runs/reviews-00002").words
+
+
 def test_a_data_report_is_its_page_and_where_there_is_none_that_is_said(built: build_world.World) -> None:
     version = str(built.catalog_run()["dataset_version"])
     path = f"/pipelines/{BUILDS}/data/{version[:12]}/report"

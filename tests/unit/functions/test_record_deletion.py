@@ -9,7 +9,8 @@ import pytest
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
-from sluice.services import presence
+from sluice.services import arrivals, presence, timeline
+from sluice.services.views import data
 
 BAD = b"x,y\n1,0\n200,1\n"
 
@@ -25,9 +26,13 @@ def world(
     return world
 
 
-def deleted(key: str) -> dict[str, Any]:
+AT = "2026-11-24T09:00:00Z"
+
+
+def deleted(key: str, **more: str) -> dict[str, Any]:
     """S3 "Object Deleted"."""
-    return {"detail": {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d1"}}}
+    where = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d1"}}
+    return {"time": AT, "detail": {**where, **more}}
 
 
 def delete(world: World, name: str, *, is_heard: bool = True) -> None:
@@ -61,6 +66,79 @@ def test_a_deleted_object_is_no_part_of_the_next_data_set(world: World) -> None:
     assert built(world, "cc.csv", "reviews-00002") == ["b.csv#v1", "cc.csv#v1"]
     assert world.cloud.catalog.query(keys.partition(PIPELINE), keys.TOUCHED) == []
     assert built(world, "ddd.csv", "reviews-00003") == ["b.csv#v1", "cc.csv#v1", "ddd.csv#v1"]
+
+
+def noted(world: World, event: str) -> list[tuple[str, str]]:
+    """The timeline's entries of an event: subjects and details."""
+    found = timeline.entries(world.cloud, PIPELINE)
+    return [(entry["subject"], entry["detail"]) for entry in found if entry["event"] == event]
+
+
+def test_a_run_says_how_many_objects_it_gained_and_how_many_were_deleted(world: World) -> None:
+    for name in "abcd":
+        world.upload(f"{name}.csv", f"x,y\n{ord(name)},1\n".encode())
+    assert world.build("e.csv", b"x,y\n7,1\n") == "registered"
+    assert world.catalog_run()["data_changes"] == {"new": 5}
+    for name in "abc":
+        delete(world, f"{name}.csv")
+    world.later(minutes=1)
+    world.upload("d.csv", b"x,y\n8,1\n")
+    world.upload("f.csv", b"x,y\n9,1\n")
+    assert world.build("g.csv", b"x,y\n6,1\n") == "registered"
+    run = world.catalog_run("reviews-00002")
+    assert run["cause"] == "3 new objects, 3 deleted"
+    assert run["data_changes"] == {"new": 2, "overwritten": 1, "deleted": 3}
+    assert noted(world, "dataset versioned")[1][1].endswith("; 2 objects new, 1 overwritten, 3 deleted")
+
+
+def test_what_was_deleted_is_told_once_until_a_run_left_it_out(world: World) -> None:
+    world.upload("a.csv")
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert data.what_waits(world.cloud, PIPELINE)["deleted"] == []
+    delete(world, "a.csv")
+    world.invoke("record_deletion", deleted(f"{PIPELINE}/a.csv"))
+    assert noted(world, "data deleted") == [(f"{PIPELINE}/a.csv", "the next data set lacks it")]
+    assert data.what_waits(world.cloud, PIPELINE)["deleted"] == [f"{PIPELINE}/a.csv"]
+    # A file of that key that waits takes its place.
+    world.later(minutes=1)
+    world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", ROWS)
+    assert world.upload("a.csv", b"x,y\n9,1\n")["status"] == "accepted"
+    assert data.what_waits(world.cloud, PIPELINE)["deleted"] == []
+    world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv")
+    world.invoke("record_deletion", deleted(f"{PIPELINE}/a.csv", reason="Lifecycle Expiration"))
+    assert world.build("c.csv", b"x,y\n4,1\n") == "registered"
+    assert data.what_waits(world.cloud, PIPELINE)["deleted"] == []
+
+
+def test_a_deletion_by_the_life_cycle_is_told_as_such_and_of_many_only_some_are(world: World) -> None:
+    names = [f"{number:02}.csv" for number in range(22)]
+    for number, name in enumerate(names):
+        world.upload(name, f"x,y\n{number},1\n".encode())
+    assert world.build("b.csv") == "registered"
+    for name in names:
+        world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/{name}")
+        world.invoke("record_deletion", deleted(f"{PIPELINE}/{name}", reason="Lifecycle Expiration"))
+    why = "by the bucket's life cycle; the next data set lacks it"
+    assert sorted(noted(world, "data deleted")) == [(f"{PIPELINE}/{name}", why) for name in names[:20]]
+    assert len(data.what_waits(world.cloud, PIPELINE)["deleted"]) == 22
+
+
+def test_a_deletion_beside_a_run_is_told_of_until_the_next_run_left_it_out(world: World) -> None:
+    world.upload("a.csv")
+    world.upload("c.csv", b"x,y\n8,1\n")
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    delete(world, "a.csv")
+    world.later(minutes=1)
+    world.upload("d.csv", b"x,y\n4,1\n")
+    world.later(minutes=2)
+    world.ask()
+    world.prepare_run("reviews-00002")
+    world.later(minutes=1)
+    delete(world, "c.csv")
+    arrivals.forget_touched(world.cloud, PIPELINE, world.catalog_run("reviews-00002")["started_at"])
+    assert data.what_waits(world.cloud, PIPELINE)["deleted"] == [f"{PIPELINE}/c.csv"]
+    arrivals.forget_touched(world.cloud, PIPELINE, "9")
+    assert "has_deletions" not in world.pipeline
 
 
 def test_an_object_that_waits_and_is_deleted_is_no_part_of_it(world: World) -> None:
@@ -143,6 +221,6 @@ def test_a_deletion_whose_event_was_lost_is_told_of_until_it_was_heard(world: Wo
 
     assert [told(), told()] == [[f"{PIPELINE}/a.csv"]] * 2
     ((_, detail, _),) = world.cloud.bus.entries
-    world.invoke("record_deletion", {"detail": detail})
+    world.invoke("record_deletion", {"time": AT, "detail": detail})
     assert told() == []
     assert built(world, "cc.csv", "reviews-00002") == ["b.csv#v1", "cc.csv#v1"]

@@ -122,7 +122,7 @@ def step(world: World, act: str, name: str, number: int) -> None:
         if world.cloud.objects.head(fakes.DATA_BUCKET, key):
             world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{key}")
             detail = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d"}}
-            world.invoke("record_deletion", {"detail": detail})
+            world.invoke("record_deletion", {"time": world.cloud.now(), "detail": detail})
     elif act != "fail":
         content = {"again": rows(1), "bad": b"x\n1\n"}
         world.upload(name, content.get(act, rows(number)))

@@ -46,7 +46,7 @@ def test_versions_of_many_objects_are_those_of_each(
 def test_what_is_gone_is_noted_on_the_settled_versions_of_that_object_alone(cloud: fakes.Cloud) -> None:
     for name in ("a.csv", "a.csv#1", "b.csv"):
         arrived(cloud, name)
-    arrivals.mark_gone(cloud, PIPELINE, f"{PIPELINE}/a.csv", is_gone=True)
+    arrivals.mark_gone(cloud, arrivals.taken_up(cloud, PIPELINE, f"{PIPELINE}/a.csv"), is_gone=True)
     settled = arrivals.stream(cloud, PIPELINE, keys.SETTLED)
     assert [each.key for each in settled if each.gone] == [f"{PIPELINE}/a.csv"]
 

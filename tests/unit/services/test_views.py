@@ -58,6 +58,7 @@ def test_what_is_not_there_waits_for_nothing(building: build_world.World) -> Non
         "incomplete": [],
         "next_build": None,
         "failed": None,
+        "deleted": [],
     }
     assert data.why_waiting(building.cloud, build_world.PIPELINE) == ""
     nothing = {"estimate": None, "month": None, "held_back": None}

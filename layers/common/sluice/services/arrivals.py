@@ -149,9 +149,12 @@ def _between(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> Iterator[I
         yield from _paged(partial(cloud.catalog.query, keys.partition(pipeline), between=span, limit=PAGE))
 
 
-def touch(cloud: Cloud, pipeline: str, key: str) -> None:
-    """Note that a key's object may differ from the last valid data set's, or be gone."""
-    cloud.catalog.apply(changes.touch(pipeline, key, cloud.now()))
+def touch(cloud: Cloud, pipeline: str, key: str, *, is_deleted: bool = False) -> None:
+    """Note that a key's object may differ from the last valid data set's, or that data were deleted there."""
+    cloud.catalog.apply(changes.touch(pipeline, key, cloud.now(), is_deleted=is_deleted))
+    # Of many deletions only the first writes to the pipeline's item.
+    if is_deleted and not (cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("has_deletions"):
+        cloud.catalog.apply(changes.mark_deletions(pipeline, True))
 
 
 def note_aside(cloud: Cloud, arrival: Arrival) -> None:
@@ -171,16 +174,38 @@ def _noted(cloud: Cloud, pipeline: str) -> Iterator[Touched]:
     return map(Touched.of, items_of(cloud, pipeline, keys.TOUCHED))
 
 
+def deleted(cloud: Cloud, pipeline: str, waiting: Iterable[Arrival] = (), limit: int = PAGE) -> list[str]:
+    """Return keys whose data were deleted since the last valid data set, and for which nothing waits anew."""
+    noted = cloud.catalog.query(keys.partition(pipeline), keys.TOUCHED, limit=limit)
+    found = {each.key for each in map(Touched.of, noted) if each.deleted}
+    return sorted(found - {arrival.key for arrival in waiting}) if found else []
+
+
 def forget_touched(cloud: Cloud, pipeline: str, before: str) -> None:
     """Forget keys noted before a run began: the valid data set that it made covers them."""
     noted = [each for each in _noted(cloud, pipeline) if each.touched_at < before]
+    if any(each.deleted for each in noted):
+        cloud.catalog.apply(changes.mark_deletions(pipeline, False))
+        # Whoever notes a deletion looks at the mark after that, so one of the two sees the other.
+        if any(each.deleted and each.touched_at >= before for each in _noted(cloud, pipeline)):
+            cloud.catalog.apply(changes.mark_deletions(pipeline, True))
     on_each(noted, lambda each: cloud.catalog.apply(changes.forget_touched(each)))
 
 
-def mark_gone(cloud: Cloud, pipeline: str, key: str, is_gone: bool) -> None:
-    """Note on a key's settled arrivals whether the bucket still has an object there."""
-    for arrival in stream(cloud, pipeline, keys.versions_prefix(keys.SETTLED, key)):
-        if arrival.key == key and arrival.gone != is_gone:
+def taken_up(cloud: Cloud, pipeline: str, key: str) -> list[Arrival]:
+    """Return the arrivals of a key that a data set may hold: settled ones, and those that a run took up."""
+    found = [
+        arrival
+        for state in (keys.WAITING, keys.SETTLED)
+        for arrival in stream(cloud, pipeline, keys.versions_prefix(state, key))
+    ]
+    return [each for each in found if each.key == key and (each.is_included or each.failed_run)]
+
+
+def mark_gone(cloud: Cloud, taken_up: Iterable[Arrival], *, is_gone: bool) -> None:
+    """Note on settled arrivals whether the bucket still has an object under their key."""
+    for arrival in taken_up:
+        if arrival.state == keys.SETTLED and arrival.gone != is_gone:
             cloud.catalog.apply(changes.mark_gone(arrival, is_gone))
 
 

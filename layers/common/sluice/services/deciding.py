@@ -23,19 +23,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The governor's decision, what it is based on, and the incomplete batches."""
+    """The governor's decision, what it is based on, and the incomplete batches.
+
+    `deleted` are keys whose data were deleted since the last valid data set: up to a page of them.
+    """
 
     decision: Decision
     pending: Sequence[Arrival]
     incomplete: Sequence[Batch]
+    deleted: Sequence[str] = ()
 
 
 def decide(cloud: Cloud, pipeline: Pipeline, now: datetime) -> Outlook:
     """Decide for a pipeline that has a project."""
     name = pipeline.name
     project = config.restore(building.find_project(cloud, name, pipeline.project_version).config)
-    found = batching.find(cloud, name, project.data.complete_when, arrivals.waiting(cloud, name))
+    waiting = arrivals.waiting(cloud, name)
+    found = batching.find(cloud, name, project.data.complete_when, waiting)
+    deleted = arrivals.deleted(cloud, name, waiting) if pipeline.has_deletions else []
     # What a run took up waits again, marked with the run, if that died before its data were judged.
     pending = governor.pending(batches.ready(found))
-    decision = governor.decide(pipeline, pending, governor.Policy.of(project), now)
-    return Outlook(decision, pending, batches.incomplete(found))
+    # Other modes leave data out anyway, and which of them were deleted says nothing of the next data set.
+    missed = len(deleted) if project.data.mode == "append" else 0
+    decision = governor.decide(pipeline, pending, governor.Policy.of(project), now, missed)
+    return Outlook(decision, pending, batches.incomplete(found), deleted)

@@ -126,9 +126,15 @@ def mark_gone(arrival: Arrival, is_gone: bool) -> Update:
     return Update(arrival.place, {"gone": True if is_gone else None}, {"status": arrival.status})
 
 
-def touch(pipeline: str, key: str, at: str) -> Update:
-    """Note that a key's object may differ from the last valid data set's, or be gone."""
-    return Update(keys.touched_key(pipeline, key), {"key": key, "touched_at": at})
+def touch(pipeline: str, key: str, at: str, *, is_deleted: bool = False) -> Update:
+    """Note that a key's object may differ from the last valid data set's, or that data were deleted there."""
+    noted = {"key": key, "touched_at": at, "deleted": True if is_deleted else None}
+    return Update(keys.touched_key(pipeline, key), noted)
+
+
+def mark_deletions(pipeline: str, has_deletions: bool) -> Update:
+    """Note with a pipeline whether notes tell of deleted data, so that nobody looks where there are none."""
+    return Update(keys.pipeline_key(pipeline), {"has_deletions": True if has_deletions else None})
 
 
 def forget_touched(noted: Touched) -> Delete:

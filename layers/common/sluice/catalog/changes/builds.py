@@ -251,9 +251,12 @@ def note_built(built: Built) -> Update:
     return Update(key, {"run_id": built.run_id, "started_at": built.started_at})
 
 
-def read_data(pipeline: str, run_id: str, dataset_version: str) -> Update:
-    """Note the data set version that a run reads."""
-    return Update(keys.run_key(pipeline, run_id), {"dataset_version": dataset_version})
+def read_data(
+    pipeline: str, run_id: str, dataset_version: str, changes: Mapping[str, int] | None = None
+) -> Update:
+    """Note the data set version that a run reads, and how it differs from the last valid one, if it made it."""
+    read = {"dataset_version": dataset_version, "data_changes": changes}
+    return Update(keys.run_key(pipeline, run_id), read)
 
 
 def read_restored(pipeline: str, run_id: str, files_uri: str) -> Update:

@@ -135,6 +135,8 @@ class Touched:
     pipeline: str
     key: str
     touched_at: str
+    # Whether data were deleted there; else something was quarantined, or may have been overwritten.
+    deleted: bool = False
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Touched:

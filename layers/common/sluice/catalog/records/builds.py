@@ -79,6 +79,8 @@ class Pipeline:
     # The object whose recall the next build is for, and who recalled it.
     recalled_key: str | None = None
     recalled_by: str | None = None
+    # Whether data were deleted that the last valid data set may hold.
+    has_deletions: bool = False
     # What watching a model found, for which it asked for the next build.
     retrain_cause: str | None = None
     # Until when builds wait for their budget, as people were told.
@@ -167,6 +169,8 @@ class Run:
     started_at: str = ""
     execution_arn: str | None = None
     dataset_version: str | None = None
+    # How many objects of it are new, overwritten, deleted or left out since the last valid one.
+    data_changes: Mapping[str, int] | None = None
     ended_at: str | None = None
     reasons: Sequence[str] = ()
     model_package_arn: str | None = None

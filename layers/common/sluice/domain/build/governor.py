@@ -76,14 +76,16 @@ def pending(ready: Iterable[Batch]) -> list[Arrival]:
     return [arrival for batch in ready for arrival in batch.waiting]
 
 
-def decide(pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: datetime) -> Decision:
-    """Decide for one pipeline; `now` is aware."""
+def decide(
+    pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: datetime, deleted: int = 0
+) -> Decision:
+    """Decide for one pipeline; `now` is aware. The cause says how many `deleted` objects a build leaves out."""
     if not pipeline.project_version:
         return NothingDue("no project was pushed")
     day = _day(now)
     if pipeline.recalled_key is not None and pipeline.in_flight is None:
         return StartBuild(f"recall of {pipeline.recalled_key}", day, pipeline.builds_on(day), is_recall=True)
-    cause = _cause(pipeline, pending)
+    cause = _cause(pipeline, pending, deleted)
     if cause is None:
         return NothingDue(_nothing(pending))
     if pipeline.in_flight is not None:
@@ -94,15 +96,16 @@ def decide(pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: 
     return StartBuild(cause, day, pipeline.builds_on(day) + 1)
 
 
-def _cause(pipeline: Pipeline, pending: Sequence[Arrival]) -> str | None:
+def _cause(pipeline: Pipeline, pending: Sequence[Arrival], deleted: int) -> str | None:
     if pipeline.retrain_cause and (pending or pipeline.has_data):
         return pipeline.retrain_cause
     if any(arrival.failed_run is None for arrival in pending):
-        return _objects(len(pending), "new object")
+        return _objects(len(pending), "new object") + (f", {deleted} deleted" if deleted else "")
     # Another project version tries again what a failed run took up.
     is_other = pipeline.built_project_version != pipeline.project_version
     if (pending and is_other) or (pipeline.has_data and pipeline.is_project_new):
-        return "a new project version"
+        left_out = f", {_objects(deleted, 'object')} deleted" if deleted else ""
+        return f"a new project version{left_out}"
     return None
 
 

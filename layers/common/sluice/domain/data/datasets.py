@@ -117,6 +117,30 @@ def beyond(objects: Iterable[ObjectVersion], room_bytes: float, new: Collection[
     return outside
 
 
+def changes(former: DatasetManifest, now: DatasetManifest, current: Mapping[str, str]) -> dict[str, int]:
+    """Count how a data set differs from a former one, by what `current`, the bucket's versions by key, has.
+
+    Of both it is enough to give those objects that may differ. Nothing is told of what is the same.
+    """
+    before, after = ({obj.key: obj for obj in each.objects} for each in (former, now))
+    gone = before.keys() - after.keys()
+    deleted = sum(key not in current for key in gone)
+    counted = {
+        "new": len(after.keys() - before.keys()),
+        "overwritten": sum(before[key] != after[key] for key in before.keys() & after.keys()),
+        "deleted": deleted,
+        "left out": len(gone) - deleted,
+    }
+    return {how: count for how, count in counted.items() if count}
+
+
+def said(changes: Mapping[str, int]) -> str:
+    """Say how a data set differs from the one before: `2 objects new, 3 deleted`."""
+    first, *others = changes.items()
+    noun = "object" if first[1] == 1 else "objects"
+    return ", ".join([f"{first[1]:,} {noun} {first[0]}", *(f"{count:,} {how}" for how, count in others)])
+
+
 Condition = Literal["intact", "differs", "gone", "overwritten", "deleted"]
 
 

@@ -110,7 +110,7 @@ def what_waits(cloud: Cloud, pipeline: str, now: datetime | None = None) -> dict
     """Return incomplete batches with what they lack, and the next build with what it waits for."""
     item = cloud.catalog.get(keys.pipeline_key(pipeline))
     if item is None:
-        return {"incomplete": [], "next_build": None, "failed": None}
+        return {"incomplete": [], "next_build": None, "failed": None, "deleted": []}
     now = now or datetime.now(UTC)
     outlook = deciding.decide(cloud, Pipeline.of(item), now)
     return {
@@ -120,6 +120,7 @@ def what_waits(cloud: Cloud, pipeline: str, now: datetime | None = None) -> dict
         ],
         "next_build": _next_build(outlook.decision, now),
         "failed": _failed(outlook),
+        "deleted": [*outlook.deleted],
     }
 
 

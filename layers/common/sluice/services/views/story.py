@@ -25,6 +25,8 @@ Part = dict[str, Any]
 # So many decisions, windows, and entries of the timeline are looked at, the newest first.
 DECISIONS, WINDOWS, ENTRIES = 20, 10, 300
 _EVER = "9"
+# What `record_deletion` notes of an object.
+_DELETED = "data deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def _data(cloud: Cloud, run: Run) -> Part | None:
         "objects": found.objects,
         "rows": found.rows,
         "size_bytes": found.size_bytes,
+        "changes": dict(run.data_changes or {}),
         "checks": report.get("checks"),
         "warnings": len(violations) if report else None,
         "report_uri": found.report_uri,
@@ -320,7 +323,10 @@ def _labels(window: LabelWindow) -> Part:
 
 
 def _events_since(cloud: Cloud, live: Deployment, said: Timeline) -> list[Part]:
-    """Return what the newest entries of the timeline say of the version since its release, oldest first."""
+    """Return what the newest entries of the timeline say of the version since its release, oldest first.
+
+    That data were deleted is told too: it was made of what was there.
+    """
     release = releasing.find_release(cloud, live.pipeline, live.release_id)
     since = (release.ended_at if release else None) or str(live.promoted_at)
     of_version = names.releases_of(live.pipeline, live.package_version)
@@ -328,11 +334,17 @@ def _events_since(cloud: Cloud, live: Deployment, said: Timeline) -> list[Part]:
         entry
         for entry in said.entries
         if entry["at"] >= since
-        and any(word == live.release_id or word.startswith(of_version) for word in entry["subject"].split())
+        and (
+            entry["event"] == _DELETED
+            or any(
+                word == live.release_id or word.startswith(of_version) for word in entry["subject"].split()
+            )
+        )
         and not (entry["subject"] == live.release_id and entry["at"] <= since)
     ]
     return [_event(entry) for entry in about]
 
 
 def _event(entry: Mapping[str, Any]) -> Part:
-    return {name: entry.get(name) for name in ("at", "event", "detail", "actor")}
+    told = {name: entry.get(name) for name in ("at", "event", "detail", "actor")}
+    return told | {"detail": entry["subject"]} if entry["event"] == _DELETED else told
