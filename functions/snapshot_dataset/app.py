@@ -114,7 +114,7 @@ class _Former:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A stored version, its new objects, all batches that were found, and how it differs from the last one."""
+    """A stored version, its new objects, all batches that were found, and how it differs from the last."""
 
     head: DatasetHead
     fresh: Sequence[ObjectVersion]

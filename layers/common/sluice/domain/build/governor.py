@@ -79,7 +79,7 @@ def pending(ready: Iterable[Batch]) -> list[Arrival]:
 def decide(
     pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: datetime, deleted: int = 0
 ) -> Decision:
-    """Decide for one pipeline; `now` is aware. The cause says how many `deleted` objects a build leaves out."""
+    """Decide for one pipeline; `now` is aware. The cause says how many objects were `deleted`."""
     if not pipeline.project_version:
         return NothingDue("no project was pushed")
     day = _day(now)
