@@ -10,7 +10,6 @@ from rich.text import Text
 
 from sluice.catalog.records.releases import PENDING
 from sluice.domain import failures, names, wording
-from sluice.domain.data import datasets
 from sluice_cli.output import STATUS_STYLES, escape, hint, metric, out, print_table, short, since, took
 from sluice_cli.reasons import way_on
 
@@ -57,7 +56,7 @@ def _print_cause(found: Mapping[str, Any]) -> None:
         actor = f", by {found['actor']}" if found.get("actor") else ""
         out.print(f"  cause: {escape(str(cause) + actor)}")
     if changes := found.get("data_changes"):
-        out.print(f"  data: {datasets.said(changes)}")
+        out.print(f"  data: {wording.changes(changes)}")
     for path, value in (found.get("overrides") or {}).items():
         out.print(f"  {escape(path)} = {escape(str(value))}")
 

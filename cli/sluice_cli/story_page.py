@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sluice.domain import wording
-from sluice.domain.data import datasets
 from sluice.domain.money import money
 from sluice_cli.leaderboard import value_text
 from sluice_cli.moments import shown
@@ -71,7 +70,7 @@ def _print_data(data: Part) -> None:
     objects = wording.count(data["objects"], "object")
     out.print(f"  {short(data['version'])}: {rows} in {objects}, versioned {shown(data['created_at'])}")
     if data["changes"]:
-        out.print(f"  compared with the data set before: {datasets.said(data['changes'])}")
+        out.print(f"  compared with the data set before: {wording.changes(data['changes'])}")
     if data["checks"] is not None:
         warned = f", {wording.count(data['warnings'], 'warning')}" if data["warnings"] else ""
         out.print(f"  {wording.count(data['checks'], 'check')} passed{warned}")

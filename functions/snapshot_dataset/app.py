@@ -21,7 +21,7 @@ from sluice.domain import wording
 from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.data import batches, uploads
 from sluice.domain.data.batches import Batch
-from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine, said
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, combine
 from sluice.domain.data.datasets import changes as changed
 from sluice.domain.data.segments import DatasetHead
 from sluice.events import BuildTask, event_parser
@@ -326,7 +326,7 @@ def _record(cloud: Cloud, task: BuildTask, made: _Made) -> None:
         cloud.catalog.apply(*read)
         return
     detail = f"{head.version[:12]}: {wording.count(head.objects, 'object')}, {head.size_bytes} bytes"
-    detail += f"; {said(made.changes)}" if made.changes else ""
+    detail += f"; {wording.changes(made.changes)}" if made.changes else ""
     note(cloud, task.pipeline, now, task.run_id, "dataset versioned", detail)
 
 

@@ -13,7 +13,6 @@ from sluice.console import static, words
 from sluice.console.plain import plain
 from sluice.console.requests import Frame
 from sluice.domain import wording
-from sluice.domain.data import datasets
 from sluice.lazy import dataclass
 
 _BUSY_S = 2
@@ -71,7 +70,7 @@ def _environment() -> Environment:
         bytes=_if_known(wording.size), shorten=words.shorten, money=words.money, took=words.took,
         short=words.short, tone=words.tone, metric=words.metric, fact=words.fact, status=words.status,
         moment=words.moment, person=words.person, event=words.event, segment=_segment, query=urlencode,
-        changes=datasets.said,
+        changes=wording.changes,
     )  # fmt: skip
     environment.globals.update(asset=static.address)
     return environment

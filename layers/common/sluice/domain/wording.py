@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from sluice.domain.config.base import ColumnType
@@ -39,6 +40,12 @@ def distance(value: float) -> str:
 def count(value: int, noun: str) -> str:
     """Write `1 row`, `2 rows`."""
     return f"{number(value)} {noun if value == 1 else noun + 's'}"
+
+
+def changes(counted: Mapping[str, int]) -> str:
+    """Write how one set of objects differs from another: `2 objects new, 3 deleted`."""
+    (first, many), *others = counted.items()
+    return ", ".join([f"{count(many, 'object')} {first}", *(f"{number(n)} {how}" for how, n in others)])
 
 
 def share(value: float) -> str:

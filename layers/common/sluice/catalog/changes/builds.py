@@ -254,7 +254,7 @@ def note_built(built: Built) -> Update:
 def read_data(
     pipeline: str, run_id: str, dataset_version: str, changes: Mapping[str, int] | None = None
 ) -> Update:
-    """Note the data set version that a run reads and, if it made it, how that differs from the last valid one."""
+    """Note the data set version that a run reads and, if it made that, how it differs from the last one."""
     read = {"dataset_version": dataset_version, "data_changes": changes}
     return Update(keys.run_key(pipeline, run_id), read)
 

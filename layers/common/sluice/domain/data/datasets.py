@@ -134,13 +134,6 @@ def changes(former: DatasetManifest, now: DatasetManifest, current: Mapping[str,
     return {how: count for how, count in counted.items() if count}
 
 
-def said(changes: Mapping[str, int]) -> str:
-    """Say how a data set differs from the one before: `2 objects new, 3 deleted`."""
-    first, *others = changes.items()
-    noun = "object" if first[1] == 1 else "objects"
-    return ", ".join([f"{first[1]:,} {noun} {first[0]}", *(f"{count:,} {how}" for how, count in others)])
-
-
 Condition = Literal["intact", "differs", "gone", "overwritten", "deleted"]
 
 
