@@ -152,8 +152,16 @@ def _between(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> Iterator[I
 def touch(cloud: Cloud, pipeline: str, key: str, *, is_deleted: bool = False) -> None:
     """Note that a key's object may differ from the last valid data set's, or that data were deleted there."""
     cloud.catalog.apply(changes.touch(pipeline, key, cloud.now(), is_deleted=is_deleted))
-    # Of many deletions only the first writes to the pipeline's item.
-    if is_deleted and not (cloud.catalog.get(keys.pipeline_key(pipeline)) or {}).get("has_deletions"):
+    if is_deleted:
+        _mark_deletions(cloud, pipeline)
+
+
+def _mark_deletions(cloud: Cloud, pipeline: str) -> None:
+    """Note with the pipeline that there are deletions: of many only the first writes to its item."""
+    from sluice.catalog.records.builds import Pipeline  # few functions hear of a deletion
+
+    item = cloud.catalog.get(keys.pipeline_key(pipeline))
+    if item is not None and not Pipeline.of(item).has_deletions:
         cloud.catalog.apply(changes.mark_deletions(pipeline, True))
 
 
