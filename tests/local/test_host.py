@@ -16,6 +16,7 @@ import pytest
 
 from local.functions import create_function, invoke, wait_for
 from sluice_local.cloud import LocalCloud, LocalCloudError
+from sluice_local.host import free_socket
 
 # Starts a child in a session of its own, which starts another that ignores what can be ignored.
 SPAWNER = """
@@ -159,3 +160,10 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_the_second_piece_of_an_answer_is_sent_before_the_first_is_acknowledged() -> None:
+    with free_socket() as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.proto == socket.IPPROTO_TCP  # by which asyncio knows that it may
