@@ -16,11 +16,11 @@ import pytest
 import fakes
 import machines
 from sluice.catalog import keys
-from sluice.catalog.changes import Change, Put
+from sluice.catalog.changes import Change, Delete, Put
 from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain import names
-from sluice.domain.build import projects
+from sluice.domain.build import jobs, projects
 from sluice.domain.times import from_iso, to_iso
 from sluice.services import arrivals, datasets
 from sluice_local.states.history import Execution
@@ -75,6 +75,9 @@ _AFTER: dict[tuple[type, str, bytes], bytes] = {}
 @dataclass
 class World:
     """One pipeline. `accuracies` are the metrics of its training jobs and evaluations, by step."""
+
+    # Whether a run may use what `prepare` of another one wrote: most tests are about steps that are computed.
+    remembers = False
 
     cloud: fakes.Cloud
     invoke: Invoke
@@ -196,6 +199,14 @@ class World:
         if status == "Completed":
             self._write_outputs(step, run_id)
         self.invoke("finish_job", ended(name))
+        if step == "prepare" and not self.remembers:
+            self._forget(run_id)
+
+    def _forget(self, run_id: str) -> None:
+        """Let no later run use what `prepare` wrote."""
+        prepared = self.cloud.catalog.get(keys.step_key(run_id, "prepare")) or {}
+        if "cache_key" in prepared:
+            self.cloud.catalog.apply(Delete(keys.cache_key(PIPELINE, prepared["cache_key"])))
 
     def request(self, name: str) -> dict[str, Any]:
         """The request of a job, wherever it runs."""
@@ -206,8 +217,16 @@ class World:
         held = self.cloud.jobs.descriptions, self.cloud.lambda_jobs.descriptions
         return self.cloud.lambda_jobs if name in held[1] and name not in held[0] else self.cloud.jobs
 
+    def write_splits(self, run_id: str = RUN) -> None:
+        """Write what `prepare` should."""
+        for split in jobs.SPLITS:
+            uri = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{run_id}/prepare/{split}/data.csv"
+            self.cloud.objects.write(uri, f"{split} of {run_id}".encode())
+
     def _write_outputs(self, step: str, run_id: str) -> None:
         runs = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{run_id}"
+        if step == "prepare":
+            self.write_splits(run_id)
         if step.startswith("train-"):
             model = projects.pack({"model": f"{run_id}{step}".encode()})
             self.cloud.objects.write(f"{runs}/train/sluice--{run_id}-{step}/output/model.tar.gz", model)

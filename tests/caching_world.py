@@ -11,6 +11,7 @@ class Caching(World):
     """A pipeline whose prepare step writes its splits, which depend on `prepared`."""
 
     prepared = "1"
+    remembers = True
 
     def _write_outputs(self, step: str, run_id: str) -> None:
         super()._write_outputs(step, run_id)

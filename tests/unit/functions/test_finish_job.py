@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,6 +83,31 @@ def test_a_crash_after_the_answer_is_made_good_by_the_retry(
     assert len(world.cloud.workflows.answers) == 1
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({"train": b"1\n", "test": b"1\n"}, "no file to /opt/ml/processing/validation, which train's script reads"),
+        ({"train": b"", "validation": b"1\n", "test": b"1\n"}, "only empty files (a.csv) to /opt/ml/processing/train"),
+        ({"train": b"1\n", "validation": b"1\n"}, "no file to /opt/ml/processing/test, which evaluate's script reads"),
+    ],
+)
+def test_a_split_that_prepare_left_empty_fails_prepare_and_not_what_reads_it(
+    world: World, written: dict[str, bytes], said: str
+) -> None:
+    token = world.start("prepare")
+    for output in world.request(name := f"sluice--{RUN}-prepare")["ProcessingOutputConfig"]["Outputs"]:
+        if (split := output["OutputName"]) in written:
+            world.cloud.objects.write(f"{output['S3Output']['S3Uri']}/a.csv", written[split])
+    world.cloud.job_logs.by_job[name] = ["read 0 rows"]
+    world.cloud.jobs.end(name, "Completed")
+    world.invoke("finish_job", ended(name))
+    with pytest.raises(TaskFailed, match=re.escape(said)):
+        world.answer(token)
+    step = world.cloud.catalog.get(keys.step_key(RUN, "prepare")) or {}
+    assert (step["status"], step["log_tail"]) == ("Failed", ["read 0 rows"])
+    assert world.cloud.catalog.listing(keys.TASKS) == []
+
+
 def start_and_write(world: World) -> str:
     """Start `prepare`, and write all that it should; returns the task's token."""
     token = world.start("prepare")
@@ -94,6 +120,7 @@ def test_what_no_state_waits_for_comes_after_the_answer_and_before_the_task_is_c
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start_and_write(world)
+    world.remembers = True
     effects = list[str]()
     apply, succeed = world.cloud.catalog.apply, world.cloud.workflows.succeed
 

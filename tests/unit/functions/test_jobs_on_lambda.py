@@ -207,6 +207,7 @@ def test_the_packages_of_a_job_on_lambda_are_part_of_what_it_depends_on(world: W
 
 def test_our_own_event_answers_the_task(world: World) -> None:
     token = world.start("prepare")
+    world.write_splits()
     world.cloud.lambda_jobs.end(NAME)
     event = {"source": "sluice", "detail": {"stack": "sluice", "JobName": NAME}}
     assert world.invoke("finish_job", event) == {"status": "answered"}

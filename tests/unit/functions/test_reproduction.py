@@ -88,7 +88,8 @@ def state(world: World) -> dict[Any, Any]:
     own = (*counters, "in_flight", "build_cause", "asks_at", "build_requested_for")
     items = {}
     for key, item in world.cloud.catalog.items.items():
-        about_the_run = SECOND in key[0] or SECOND in key[1] or SECOND in str(item.get("subject", ""))
+        said = str(item.get("subject", "")), str(item.get("run_id", ""))
+        about_the_run = any(SECOND in each for each in (*key, *said))
         if (
             not about_the_run
             and not key[1].startswith(("REQUEST#", "READBY#"))
@@ -153,13 +154,15 @@ def overwrite(world: World) -> None:
 
 def delete(world: World) -> None:
     """Hide it behind a delete marker, as a deletion in a versioned bucket does."""
-    head = world.cloud.objects.head
+    head, listing = world.cloud.objects.head, world.cloud.objects.listing
 
     def hidden(bucket: str, key: str, version_id: str | None = None) -> Any:
         return None if (key, version_id) == ("reviews/a.csv", None) else head(bucket, key, version_id)
 
     world.cloud.objects.head = hidden  # type: ignore[method-assign]
-    world.cloud.objects.listing = lambda *given, **options: iter(())  # type: ignore[method-assign]
+    world.cloud.objects.listing = lambda bucket, *given, **options: (  # type: ignore[method-assign]
+        iter(()) if bucket == fakes.DATA_BUCKET else listing(bucket, *given, **options)
+    )
 
 
 @pytest.mark.parametrize("change", [overwrite, delete])

@@ -68,10 +68,10 @@ def test_a_build_makes_so_many_requests(counted: tuple[World, Counter[str]]) -> 
         "start_build": 8,
         "snapshot_dataset": 13,
         "validate_data": 23,
-        "start_job": 26,
-        "finish_job": 29,
+        "start_job": 29,
+        "finish_job": 36,
         "select_candidate": 11,
         "check_gates": 9,
-        "register_model": 28,
+        "register_model": 31,
         "finish_run": 15,
     }

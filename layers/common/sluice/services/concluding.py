@@ -10,14 +10,14 @@ from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.changes.tasks import close_task
 from sluice.catalog.records.builds import JobTask, Run, Step
-from sluice.domain import failures
+from sluice.domain import failures, names
 from sluice.domain.build import function_ends, job_failures, jobs, log_tails
 from sluice.domain.build.errors import JobFailedError, JobNameTakenError, LambdaLimitError
 from sluice.domain.roles import RolesForbiddenError
 from sluice.domain.times import to_iso
 from sluice.lazy import dataclass
 from sluice.observability import logger
-from sluice.services import backends, caching
+from sluice.services import backends, caching, contents
 from sluice.services.arrivals import on_each
 from sluice.services.building import COMPLETED, find_run, find_step, find_steps, roles_of
 from sluice.services.timeline import note
@@ -123,6 +123,10 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
     result = jobs.job_result(task.kind, description, task.step)
     completed = result["status"] == COMPLETED
     reason = None if completed else _failure_reason(cloud, task, description)
+    if completed and task.kind != "pipeline_execution":
+        result["contents"] = caching.digests(cloud, result)
+    if completed and task.step == names.PREPARE and (reason := _unprepared(cloud, result)):
+        completed, result["status"] = False, "Failed"
     if reason is not None:
         lines = _log_tail(cloud, task, description)
         reason = log_tails.told(reason, lines)
@@ -133,8 +137,6 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
         from sluice.services import sdk_pipelines  # few builds run one
 
         sdk_pipelines.record_steps(cloud, task, description)
-    elif completed:
-        result["contents"] = caching.digests(cloud, result)
     ended_at = result["ended_at"] or cloud.now()
     end = builds.end_step(task.run_id, task.step, result, reason, ended_at, task.backend)
     # False if the step has another job by now.
@@ -155,6 +157,14 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
         recorded = replace(step, status="Completed", ended_at=ended_at, outputs=outputs, contents=digests)
         caching.remember(cloud, task, recorded)
     _close(cloud, task)
+
+
+def _unprepared(cloud: Cloud, result: Mapping[str, Any]) -> str | None:
+    """Say which splits the run's first job left empty, though it completed: what reads them would fail for it."""
+    # What has a digest is not empty.
+    missing = {split: result["outputs"][split] for split in jobs.SPLITS if split not in result["contents"]}
+    found = ((split, contents.empty_files(cloud, uri)) for split, uri in missing.items())
+    return job_failures.unprepared({split: files for split, files in found if files is not None})
 
 
 def _failure_reason(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> str:

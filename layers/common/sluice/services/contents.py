@@ -30,6 +30,8 @@ def digests(cloud: Cloud, uris: Sequence[str]) -> list[str | None]:
 def digest(cloud: Cloud, uri: str, listed: Sequence[ObjectHead] | None = None) -> str | None:
     """Return the digest of an object, or of a folder with the paths in it; None if nothing is there.
 
+    A folder of empty files holds nothing.
+
     `listed` are the folder's objects, if they are known.
     """
     bucket, key = bucket_and_key(uri)
@@ -41,10 +43,21 @@ def digest(cloud: Cloud, uri: str, listed: Sequence[ObjectHead] | None = None) -
     if listed is None:
         listed = [*islice(cloud.objects.listing(bucket, folder), OBJECTS_MAX + 1)]
     heads = list(listed)
-    if len(heads) > OBJECTS_MAX:
+    if len(heads) > OBJECTS_MAX or not any(each.size_bytes for each in heads):
         return None
     reads = sum(each.size_bytes for each in heads) <= READ_MAX_BYTES
     return step_cache.content(on_each(heads, lambda each: _described(cloud, each, folder, reads=reads)))
+
+
+def empty_files(cloud: Cloud, uri: str) -> list[str] | None:
+    """Return the names of a folder's files if all are empty; None if there is anything in it."""
+    bucket, key = bucket_and_key(f"{uri.rstrip('/')}/")
+    files = []
+    for head in cloud.objects.listing(bucket, key):
+        if head.size_bytes:
+            return None
+        files.append(head.key.removeprefix(key))
+    return files
 
 
 def _side_by_side(cloud: Cloud, uris: Sequence[str]) -> dict[str, list[ObjectHead]]:

@@ -21,6 +21,12 @@ _KILLED = re.compile(r"\w+: (, exit code: 137|ExecuteUserScriptError:\s*ExitCode
 # What S3 says of an input that is not there, where it is a split of the run's prepared data.
 _NO_SPLIT = re.compile(r'No S3 objects found under S3 URL "(?P<uri>\S*/prepare/(?P<split>\w+)/?)"')
 _REASON_SHOWN = 300
+_FILES_SHOWN = 3
+_READERS = {
+    "train": "which train's script reads (SM_CHANNEL_TRAIN)",
+    "validation": "which train's script reads (SM_CHANNEL_VALIDATION)",
+    "test": "which evaluate's script reads",
+}
 
 
 def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
@@ -39,11 +45,22 @@ def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
     if said.startswith(OUT_OF_MEMORY.rstrip(".")) or _KILLED.fullmatch(said):
         return _killed(description, is_certain=said.startswith("ClientError"))
     if empty := _NO_SPLIT.search(said):
-        wanted = f"/opt/ml/processing/{empty['split']}"
-        return f"prepare's script wrote nothing to {wanted}, which this job reads: {empty['uri']} is empty"
+        written = f"/opt/ml/processing/{empty['split']}"
+        return f"{empty['uri']} is empty: what prepare's script wrote to {written} is gone. Start a run with --no-cache"
     if exited := _BARE_EXIT.fullmatch(said):
         return f"{exited['error']}: {log_tails.ended_with(exited['code'])}; its log says why"
     return str(said)
+
+
+def unprepared(empty: Mapping[str, Sequence[str]]) -> str | None:
+    """Say which splits `prepare` left empty, each with the names of its empty files; None if there is none."""
+    if not empty:
+        return None
+    told = []
+    for split, files in empty.items():
+        said = f"only empty files ({', '.join(files[:_FILES_SHOWN])})" if files else "no file"
+        told.append(f"{said} to /opt/ml/processing/{split}, {_READERS[split]}")
+    return f"prepare's script wrote {' and '.join(told)}: write the split there, whatever file it is"
 
 
 def _overran(kind: JobKind, description: Mapping[str, Any]) -> str | None:
