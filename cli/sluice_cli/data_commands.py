@@ -10,6 +10,7 @@ import typer
 from sluice.domain import wording
 from sluice.services.views import data, uploads
 from sluice_cli import data_release, lookup, reasons
+from sluice_cli.errors import EXIT_REJECTED
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, example, hint_more, show
 from sluice_cli.output import age, escape, hint, out, print_table, short, styled
 
@@ -91,7 +92,7 @@ def show_version(
 def verify_version(
     context: typer.Context, pipeline: PipelineName, version: Version, as_json: Json = False
 ) -> None:
-    """Read every object of a version again; exits 1 if any was changed, overwritten or deleted."""
+    """Read every object of a version again; exits 3 if any was changed, overwritten or deleted."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
     found = data.verify(target.cloud, name, lookup.the_dataset_version(target, name, version))
@@ -111,7 +112,7 @@ def verify_version(
 
     show(found, as_json, text)
     if not found["is_intact"]:
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_REJECTED)
 
 
 @data_app.command("list", epilog=example("sluice data list reviews-sentiment --quarantined"))

@@ -125,11 +125,11 @@ def approve(
         if wait:
             status.update("waiting for the release")
             result["release"] = decisions.follow(target, result, status.update)
-    finish_decision(result, as_json, _next_step(target, pipeline, arn))
+    finish_decision(result, as_json, _next_step(target, pipeline, arn, result.get("release") or {}))
 
 
-def _next_step(target: Target, pipeline: str, arn: str) -> str:
-    """Name the version's release that waits for a person, or where to look."""
+def _next_step(target: Target, pipeline: str, arn: str, release: dict[str, Any]) -> str:
+    """Name the version's release that waits for a person, how to ask what was released, or where to look."""
     awaited = [
         each for each in views.pipelines.awaited_decisions(target.cloud, pipeline) if each["arn"] == arn
     ]
@@ -138,8 +138,19 @@ def _next_step(target: Target, pipeline: str, arn: str) -> str:
             return (
                 f"next: `sluice {each['command']}` releases it to {each['stage']}, which waits for a person"
             )
+    if release.get("status") == "released" and release.get("stages"):
+        return _asking(target, pipeline, release["stages"][-1])
     # Whether a release is under way depends on others: who must approve too, what is pinned.
     return f"next: `sluice status {pipeline}` shows what is under way, what serves, and what waits for whom"
+
+
+def _asking(target: Target, pipeline: str, stage: str) -> str:
+    """Name the command that asks what serves on a stage."""
+    rows = {row["stage"]: row for row in views.stages.stages(target.cloud, pipeline)}
+    if rows[stage]["is_batch"]:
+        return f"next: `sluice batch run {pipeline} FILE` has a file scored by it"
+    where = "" if stage == "production" else f" --stage {stage}"
+    return f"next: `sluice predict {pipeline}{where} --sample` asks it what its project's sample asks"
 
 
 @release_app.command(epilog=example("sluice reject reviews-sentiment/2 -m 'fails on long reviews'"))

@@ -11,9 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from sluice.domain import failures
+from sluice.domain.config import restore
+from sluice.domain.config.models import Serve
 from sluice.domain.release import answers
 from sluice.domain.release import scaling as rules
-from sluice.services import views
+from sluice.domain.release.errors import SmokeTestFailedError
+from sluice.services import building, deploying, model_packages, releasing, views
 from sluice_cli import lookup, outlook
 from sluice_cli.data_commands import print_waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
@@ -26,6 +29,7 @@ from sluice_cli.target import Target
 serving_app = typer.Typer()
 # So many objects of no pipeline are shown.
 _UNCLAIMED = 20
+_JSON = "application/json"
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -222,15 +226,24 @@ def predict(
     pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
     data: Annotated[str | None, typer.Argument(help="The request's body; default: stdin or --file.")] = None,
     file: Annotated[Path | None, typer.Option(help="Read the body from a file.")] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Ask what the sample of the model's project asks (serve.sample).")
+    ] = False,
     stage: Annotated[str, typer.Option(help="Which stage's endpoint.")] = "production",
-    content_type: Annotated[str, typer.Option(help="The body's MIME type.")] = "application/json",
-    accept: Annotated[str, typer.Option(help="The answer's MIME type.")] = "application/json",
+    content_type: Annotated[
+        str | None, typer.Option(help="The body's MIME type; default: serve.content_type of its project.")
+    ] = None,
+    accept: Annotated[
+        str | None, typer.Option(help="The answer's MIME type; default: serve.accept of its project.")
+    ] = None,
     inference_id: Annotated[
         str | None, typer.Option(help="The id by which labels find the prediction; default: a new one.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask the live model for a prediction."""
+    if sample and (data is not None or file is not None):
+        raise CommandError("give a body or --sample, not both", exit_code=EXIT_USAGE)
     target = context.obj.target()
     pipeline = lookup.the_pipeline(target, pipeline)
     serving = {row["stage"]: row for row in views.stages.stages(target.cloud, pipeline)}
@@ -248,9 +261,14 @@ def predict(
             hint=f"`sluice batch run {pipeline} FILE` has a file scored by the model that is live.",
             exit_code=EXIT_USAGE,
         )
-    body = _body(data, file)
+    serve = _serve(target, pipeline, serving[stage])
+    types = (
+        content_type or (serve.content_type if serve else _JSON),
+        accept or (serve.accept if serve else _JSON),
+    )
+    body = _sample(target, pipeline, serving[stage]) if sample else _body(data, file)
     identity = inference_id or str(uuid.uuid4())
-    answer = invoke(target, serving[stage]["endpoint_name"], body, content_type, accept, identity)
+    answer = invoke(target, serving[stage]["endpoint_name"], body, *types, identity)
     result = {
         "prediction": _parse_body(answer["Body"].read()),
         "variant": answer["InvokedProductionVariant"],
@@ -264,6 +282,25 @@ def predict(
         hint(f"inference id: {identity}")
 
     show(result, as_json, text)
+
+
+def _serve(target: Target, pipeline: str, row: dict[str, Any]) -> Serve | None:
+    """Return how the live model's project says it is asked; None if that is gone."""
+    live = deploying.find_deployment(target.cloud, pipeline, row["stage"], row["live"])
+    config = releasing.live_config(target.cloud, live) if live else None
+    return config.serve if config else None
+
+
+def _sample(target: Target, pipeline: str, row: dict[str, Any]) -> bytes:
+    """Return the request by which the live model's release was tested; raises CommandError without one."""
+    run = building.find_run(target.cloud, pipeline, row["run_id"]) if row["run_id"] else None
+    if run is None:
+        raise CommandError(f"no run of this stack made {pipeline} v{row['live_version']}: there is no sample")
+    config = building.find_project(target.cloud, pipeline, run.project_version).config
+    try:
+        return model_packages.project_sample(target.cloud, pipeline, run.project_version, restore(config))
+    except (FileNotFoundError, SmokeTestFailedError) as error:
+        raise CommandError(f"there is no sample: {error}") from error
 
 
 def _body(data: str | None, file: Path | None) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 import fakes
-from release_world import PIPELINE, PIPELINE_YAML, World
+from release_world import PIPELINE, PIPELINE_YAML, SAMPLE, World
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Package, Release
 from sluice.services.views import pipelines
-from sluice_cli import decisions, lookup, main, options, waiting
+from sluice_cli import decisions, lookup, main, options, serving_commands, waiting
 
 APPROVE = ["approve", "--wait", "--json", "-m", "looks right"]
 
@@ -131,6 +132,25 @@ def test_what_a_release_reached_is_said_and_the_stage_that_waits_for_a_person_is
     said = CliRunner().invoke(main.app, ["approve", "--wait", arn]).output
     assert "released: v1 serves on production" in said
     assert "`sluice approve reviews/1 --stage production` releases it to production" in said
+
+
+def test_what_was_released_can_be_asked_next_by_its_projects_sample(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = registered(stack)
+    said = CliRunner().invoke(main.app, ["approve", "--wait", arn]).output
+    assert "next: `sluice predict reviews --sample`" in said
+    asked = []
+
+    def answered(target: Any, endpoint: str, body: bytes, *types: str) -> dict[str, Any]:
+        asked.append((endpoint, body, *types[:2]))
+        return {"Body": io.BytesIO(b"[1]"), "InvokedProductionVariant": "v1"}
+
+    monkeypatch.setattr(serving_commands, "invoke", answered)
+    assert CliRunner().invoke(main.app, ["predict", "reviews", "--sample"]).exit_code == 0
+    assert asked == [("sluice--reviews--production", SAMPLE, "application/json", "application/json")]
+    both = CliRunner().invoke(main.app, ["predict", "reviews", "1", "--sample"])
+    assert "not both" in str(both.exception)
 
 
 def test_a_release_under_way_is_named_and_followed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ def test_verifying_says_where_what_was_overwritten_is_kept(
     world.cloud.objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a b.csv", b"x,y\n9,1\n")
     monkeypatch.setattr(Options, "target", lambda _: target)
     result = CliRunner().invoke(main.app, ["dataset", "verify", PIPELINE, version])
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert f"overwritten {PIPELINE}/a b.csv (version v1)" in result.stdout
     assert f"--key '{PIPELINE}/a b.csv' --version-id v1" in result.output
 

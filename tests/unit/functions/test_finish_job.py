@@ -86,9 +86,18 @@ def test_a_crash_after_the_answer_is_made_good_by_the_retry(
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ({"train": b"1\n", "test": b"1\n"}, "no file to /opt/ml/processing/validation, which train's script reads"),
-        ({"train": b"", "validation": b"1\n", "test": b"1\n"}, "only empty files (a.csv) to /opt/ml/processing/train"),
-        ({"train": b"1\n", "validation": b"1\n"}, "no file to /opt/ml/processing/test, which evaluate's script reads"),
+        (
+            {"train": b"1\n", "test": b"1\n"},
+            "no file to /opt/ml/processing/validation, which train's script reads",
+        ),
+        (
+            {"train": b"", "validation": b"1\n", "test": b"1\n"},
+            "only empty files (a.csv) to /opt/ml/processing/train",
+        ),
+        (
+            {"train": b"1\n", "validation": b"1\n"},
+            "no file to /opt/ml/processing/test, which evaluate's script reads",
+        ),
     ],
 )
 def test_a_split_that_prepare_left_empty_fails_prepare_and_not_what_reads_it(

@@ -160,7 +160,7 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
 
 
 def _unprepared(cloud: Cloud, result: Mapping[str, Any]) -> str | None:
-    """Say which splits the run's first job left empty, though it completed: what reads them would fail for it."""
+    """Say which splits the run's first job left empty, though it completed: who reads them would fail."""
     # What has a digest is not empty.
     missing = {split: result["outputs"][split] for split in jobs.SPLITS if split not in result["contents"]}
     found = ((split, contents.empty_files(cloud, uri)) for split, uri in missing.items())

@@ -129,16 +129,21 @@ def serving_role(cloud: Cloud, package: Package) -> roles.Role:
 
 def sample(cloud: Cloud, package: Package) -> bytes:
     """Return the project's request that tests a release; raises SmokeTestFailedError."""
+    of = package.provenance
+    return project_sample(cloud, of.pipeline, of.project_version, package.config)
+
+
+def project_sample(cloud: Cloud, pipeline: str, version: str, config: PipelineConfig) -> bytes:
+    """Return the sample request of a project's version; raises SmokeTestFailedError."""
     from sluice.domain.build import projects
 
-    locations = Locations(cloud.artifact_bucket, package.provenance.pipeline)
-    version = package.provenance.project_version
+    locations = Locations(cloud.artifact_bucket, pipeline)
     files = projects.unpack(cloud.objects.read(locations.bundle(version)))
     if projects.version(files) != version:
         raise SmokeTestFailedError(
             f"{locations.bundle(version)} has changed since it was pushed: restore its earlier version"
         )
-    return files[package.config.serve.sample]
+    return files[config.serve.sample]
 
 
 def model_request(cloud: Cloud, task: ReleaseStageTask, package: Package, found: Evidence) -> dict[str, Any]:

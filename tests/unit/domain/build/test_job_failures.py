@@ -38,8 +38,8 @@ def ran(seconds: int) -> dict[str, datetime]:
                 "FailureReason": "ClientError: Data download failed: No S3 objects found under S3 URL "
                 '"s3://b/runs/p/p-00001/prepare/test/" given in input data source. Please ensure that …'
             },
-            "s3://b/runs/p/p-00001/prepare/test/ is empty: what prepare's script wrote to "
-            "/opt/ml/processing/test is gone. Start a run with --no-cache",
+            "s3://b/runs/p/p-00001/prepare/test/ is empty: what prepare wrote to "
+            "/opt/ml/processing/test is gone; `sluice start --no-cache`",
         ),
         (
             {"ExitMessage": "AlgorithmError: , exit code: 139"},

@@ -46,14 +46,14 @@ def failure_reason(kind: JobKind, description: Mapping[str, Any]) -> str:
         return _killed(description, is_certain=said.startswith("ClientError"))
     if empty := _NO_SPLIT.search(said):
         written = f"/opt/ml/processing/{empty['split']}"
-        return f"{empty['uri']} is empty: what prepare's script wrote to {written} is gone. Start a run with --no-cache"
+        return f"{empty['uri']} is empty: what prepare wrote to {written} is gone; `sluice start --no-cache`"
     if exited := _BARE_EXIT.fullmatch(said):
         return f"{exited['error']}: {log_tails.ended_with(exited['code'])}; its log says why"
     return str(said)
 
 
 def unprepared(empty: Mapping[str, Sequence[str]]) -> str | None:
-    """Say which splits `prepare` left empty, each with the names of its empty files; None if there is none."""
+    """Say which splits `prepare` left empty, each with its empty files; None if there is none."""
     if not empty:
         return None
     told = []
