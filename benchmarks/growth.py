@@ -38,14 +38,15 @@ from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import times
 from sluice.domain.config.models import Data
-from sluice.domain.data import segments
+from sluice.domain.data import leaves, segments
 from sluice.domain.data.datasets import LIST_END, DatasetManifest, ObjectVersion, list_opening, listed
+from sluice.domain.data.leaves import Leaf
 from sluice.domain.data.segment_files import SegmentFile
 from sluice.domain.data.segments import DatasetHead, Segment
 from sluice.domain.locations import Locations
 from sluice.quality import run
 from sluice.quality.judging import Baseline
-from sluice.quality.part_results import PART
+from sluice.quality.part_results import PART, PartResults
 from sluice.quality.run import Limits
 from sluice.quality.validation import DataFile
 from sluice.services import arrivals, batching, building, datasets, presence
@@ -189,28 +190,52 @@ def add_dataset(world: World, size: int, project: str) -> None:
 def add_parts(world: World, head: DatasetHead, project: str) -> None:
     """Add what was found in the past's data: one of its objects is read, and all are alike."""
     cloud, places = world.cloud, Locations(fakes.ARTIFACT_BUCKET, PIPELINE)
+    assert isinstance(cloud.objects, GrownObjects)
     data = building.overridden(building.find_project(cloud, PIPELINE, project), None).data
+    contract = run.parts_contract(data)
     with TemporaryDirectory() as folder:
         file = DataFile(name(0), Path(folder, "0"))
         file.path.write_bytes(CONTENT)
         limits, now = Limits(256, None, Path(folder)), times.from_iso(AT)
-        found = run.read([file], data, limits=limits, now=now, baseline=Baseline(), edged=None)
-    one = of_many(data, [found.part])
-    of_segments = {count: of_many(data, [one] * count) for count in {each.objects for each in head.segments}}
+        (found,) = run.read([file], data, limits=limits, now=now, baseline=Baseline(), edged=None).leaves
+    one = run.parsed_leaf(found, data)
+    assert one is not None
+    # Their quantiles are of all rows.
+    alike = replace(one, edged_rows=head.objects)
     for each in head.segments:
-        uri = places.segment_part(each.digest, run.parts_contract(data))
-        cloud.objects.write(uri, of_segments[each.objects])
-    whole = of_many(data, [of_segments[each.objects] for each in head.segments])
-    cloud.objects.write(places.dataset_document(head.version, PART), whole)
+        cloud.objects.write(places.segment_part(each.digest, contract), repeated(data, alike, each.objects))
+        for leaf in leaves.of(segment_of(cloud, each)):
+            uri = places.leaf_part(leaf.digest, contract)
+            cloud.objects.computed[uri] = partial(leaf_part, data, alike, leaf)
+    cloud.objects.write(places.dataset_document(head.version, PART), repeated(data, alike, head.objects))
 
 
-def of_many(data: Data, parts: Sequence[bytes]) -> bytes:
-    """Add up what was found in parts; their quantiles are of all rows."""
-    known = {part: run.parsed(part, data) for part in set(parts)}
-    listed = [part for each in parts if (part := known[each]) is not None]
-    first, *others = listed
-    rows = sum(part.rows for part in listed)
-    return run.added_up([replace(first, edged_rows=rows), *others], data)
+def segment_of(cloud: fakes.Cloud, segment: Segment) -> SegmentFile:
+    """Read a segment of the past, or make it up without keeping it."""
+    uri = Locations(fakes.ARTIFACT_BUCKET, PIPELINE).segment(segment.digest)
+    assert isinstance(cloud.objects, GrownObjects)
+    made = cloud.objects.computed.get(uri)
+    return SegmentFile(made() if made else cloud.objects.read(uri))
+
+
+def leaf_part(data: Data, one: PartResults, leaf: Leaf) -> bytes:
+    whole = run.parsed(repeated(data, one, leaf.objects), data)
+    assert whole is not None
+    rows = dict.fromkeys(leaf.file.keys(), one.rows)
+    return run.leaf_of([replace(whole, object_rows=rows)], data)
+
+
+def repeated(data: Data, one: PartResults, count: int) -> bytes:
+    """Add up what was found in one object so many times."""
+    summands, power = [], one
+    while count:
+        if count % 2:
+            summands.append(power)
+        count //= 2
+        twice = run.parsed(run.added_up([power, power], data), data)
+        assert twice is not None
+        power = twice
+    return run.added_up(summands, data)
 
 
 def past_segment(part: range) -> Segment:

@@ -17,7 +17,9 @@ from sluice.catalog.records.builds import Pipeline
 from sluice.domain import failures, times
 from sluice.domain.build.errors import BuildError
 from sluice.domain.config.models import Data
+from sluice.domain.data import leaves
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, beyond
+from sluice.domain.data.leaves import Leaf
 from sluice.domain.data.segments import DatasetHead
 from sluice.events import ValidateDataTask, event_parser
 from sluice.lazy import dataclass
@@ -36,6 +38,7 @@ from sluice.services import (
     environments,
     metering,
     segment_judging,
+    segment_leaves,
     segment_parts,
     segment_readings,
 )
@@ -187,10 +190,12 @@ def _judge_new(asked: Asked, task: ValidateDataTask, head: DatasetHead, former: 
     """Judge what is new of a version; raises NeedsWholeError if all is to be read at once."""
     is_small = asked.is_small(head)
     if former is not None and (is_small or len(head.added) == 1):
-        new = datasets.find_added(asked.cloud, task.pipeline, head)
+        files = datasets.read_segments(asked.cloud, task.pipeline, head.added).values()
+        new = DatasetManifest.of(obj for file in files for obj in file.objects())
+        its = [] if is_small else [leaf for file in files for leaf in leaves.of(file)]
         try:
             if asked.fits(new):
-                return _Judged(_judge_grown(asked, head, new, former), new)
+                return _Judged(_judge_grown(asked, head, new, its, former), new)
         except NeedsWholeError:
             if is_small:
                 raise
@@ -202,8 +207,10 @@ def _judge_new(asked: Asked, task: ValidateDataTask, head: DatasetHead, former: 
     return _Judged(segment_judging.judge(asked, head, known))
 
 
-def _judge_grown(asked: Asked, head: DatasetHead, new: DatasetManifest, former: bytes) -> Outcome:
-    """Judge new objects together with what was found in all others."""
+def _judge_grown(
+    asked: Asked, head: DatasetHead, new: DatasetManifest, its: Sequence[Leaf], former: bytes
+) -> Outcome:
+    """Judge new objects together with what was found in all others; keep what is found in their leaves."""
     keeps_edges = not asked.fits(head)
     # If all must be read after that, their files get what room there is.
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
@@ -217,10 +224,14 @@ def _judge_grown(asked: Asked, head: DatasetHead, new: DatasetManifest, former: 
             former=former,
             keeps_part=True,
             keeps_edges=keeps_edges,
+            leaves=[leaf.objects for leaf in its],
         )
-    if outcome.own is not None and not asked.is_small(head):
+    if outcome.own is not None and its:
         segment_parts.write(asked, head.added[0], outcome.own)
-        segment_parts.carry(asked, head)
+        segment_leaves.write(
+            asked, {leaf.digest: part for leaf, part in zip(its, outcome.leaves, strict=False)}
+        )
+        segment_leaves.carry(asked, head)
     return outcome
 
 
@@ -228,36 +239,41 @@ def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None,
     """Judge all data by reading them at once; `why` says what they must be for, in mode append."""
     if head is not None and head.objects > part_results.OBJECTS_MAX:
         return _Judged(_refuse_many(asked, task, head.objects, why))
-    held = _held(asked, task, head)
-    manifest = DatasetManifest.of(obj for objects in held.values() for obj in objects)
-    if len(manifest.objects) > part_results.OBJECTS_MAX:
-        return _Judged(_refuse_many(asked, task, len(manifest.objects), why), manifest)
-    if manifest.size_bytes > asked.room_bytes:
+    objects, divided = _held(asked, task, head)
+    if len(objects) > part_results.OBJECTS_MAX:
+        return _Judged(_refuse_many(asked, task, len(objects), why), DatasetManifest.of(objects))
+    if sum(obj.size_bytes for obj in objects) > asked.room_bytes:
+        manifest = DatasetManifest.of(objects)
         return _Judged(_refuse_large(asked, task, manifest, why), manifest)
-    began_s = asked.left_s()
-    files = segment_readings.download(asked.cloud, manifest.objects, asked.folder)
+    is_grown = asked.data.mode == "append"
     outcome = run.validate(
-        files,
+        segment_readings.download(asked.cloud, objects, asked.folder),
         asked.data,
         limits=asked.limits(asked.folder),
         now=asked.now,
         baseline=asked.baseline,
         title=asked.title,
-        keeps_part=asked.data.mode == "append",
+        keeps_part=is_grown,
+        leaves=[leaf.objects for its in divided.values() for leaf in its] if is_grown else (),
     )
-    if outcome.part is not None and head is not None and not asked.is_small(head):
-        segment_judging.keep(asked, held, files, outcome.part, began_s - asked.left_s())
-    return _Judged(outcome, manifest)
+    segment_leaves.keep(asked, divided, outcome.leaves)
+    return _Judged(outcome, DatasetManifest.of(objects))
 
 
 def _held(
     asked: Asked, task: ValidateDataTask, head: DatasetHead | None
-) -> Mapping[str, Sequence[ObjectVersion]]:
-    """Return all objects of a version, by segment; an older stack's is one."""
+) -> tuple[Sequence[ObjectVersion], Mapping[str, Sequence[Leaf]]]:
+    """Return all objects of a version and, in their order, the leaves of its segments to keep results of."""
     if head is None:
-        return {"": datasets.find_manifest(asked.cloud, task.pipeline, task.dataset_version).objects}
-    found = datasets.find_all(asked.cloud, task.pipeline, head).segments
-    return {digest: each.objects for digest, each in found.items()}
+        return datasets.find_manifest(asked.cloud, task.pipeline, task.dataset_version).objects, {}
+    digests = [each.digest for each in head.segments]
+    files = datasets.read_segments(asked.cloud, task.pipeline, digests)
+    listed = [obj for file in files.values() for obj in file.objects()]
+    objects = DatasetManifest.of(listed).objects
+    # A version of a former release may have an object twice.
+    if asked.is_small(head) or len(objects) < len(listed):
+        return objects, {}
+    return listed, {digest: leaves.of(file) for digest, file in files.items()}
 
 
 def _former_part(cloud: Cloud, task: ValidateDataTask, head: DatasetHead, before: _Before) -> bytes | None:

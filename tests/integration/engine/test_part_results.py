@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -310,12 +312,71 @@ def test_parts_that_were_read_one_by_one_are_judged_as_the_whole(world: World) -
             edged=parts[0] if parts else None,
             keeps_edges=True,
         )
-        part = run.parsed(read.part, world.data)
+        (leaf,) = read.leaves
+        part = run.parsed_leaf(leaf, world.data)
         assert part is not None
         parts.append(part)
     together = run.conclude(parts, world.data, now=NOW, baseline=Baseline(), title="t")
     assert plain(together.documents[run.REPORT]) == plain(whole.documents[run.REPORT])
     assert {violation.check for violation in together.report.violations} >= {"format", "column", "extra"}
+
+
+@pytest.mark.parametrize("data_format", ["csv", "parquet"])
+def test_a_leaf_of_what_is_read_together_is_what_is_read_of_it_alone(world: World, data_format: str) -> None:
+    """Whatever is in the others: bad rows, other columns, or nothing that can be read."""
+    data = Data.model_validate({**world.data.model_dump(mode="json"), "format": data_format}, strict=False)
+    files = [*(odd_texts if data_format == "csv" else odd_tables)(world.folder)]
+    (edged,) = leaves_read(world, data, files, (), None)
+    sizes = (2, 1, 3, 1)
+    alone = [
+        leaves_read(world, data, files[end - size : end], (), edged)
+        for size, end in zip(sizes, accumulate(sizes), strict=True)
+    ]
+    assert leaves_read(world, data, files, sizes, edged) == [part for (part,) in alone]
+    assert sum(part.rows for (part,) in alone) == edged.rows > 0
+
+
+def leaves_read(
+    world: World, data: Data, files: Sequence[DataFile], leaves: Sequence[int], edged: PartResults | None
+) -> list[PartResults]:
+    found = run.read(
+        files,
+        data,
+        limits=Limits(256, None, world.folder),
+        now=NOW,
+        baseline=Baseline(),
+        edged=edged,
+        leaves=leaves,
+    )
+    return [part for leaf in found.leaves if (part := run.parsed_leaf(leaf, data))]
+
+
+def odd_texts(folder: Path) -> Iterator[DataFile]:
+    odd = [["1", "-5", "zzzz", "none", "7"]] * 9
+    texts = [
+        body(rows(30)),
+        "n,x,s,t,y\n1,2,3\n",
+        body(rows(40, 7), "n,x,s,t,also"),
+        "",
+        "n,x,s,t,y\n",
+        body(rows(20, 300)),
+        body([*rows(3), *odd]),
+    ]
+    for number, text in enumerate(texts):
+        path = folder / f"text-{number}"
+        path.write_text(text)
+        yield DataFile(f"p/{number}", path)
+
+
+def odd_tables(folder: Path) -> Iterator[DataFile]:
+    for number in range(7):
+        path = folder / f"table-{number}"
+        columns = "i AS n, i / 3 AS x, 's' || i % 3 AS s" if number % 3 else "i - 90 AS n, true AS y"
+        if number == 2:
+            path.write_text("no table")
+        else:
+            duckdb.from_query(f"SELECT {columns} FROM range({number * 20}) t(i)").write_parquet(str(path))  # noqa: S608
+        yield DataFile(f"p/{number}", path)
 
 
 def test_what_ends_the_engine_is_told_of_a_part_too(world: World) -> None:
@@ -330,7 +391,7 @@ def test_what_ends_the_engine_is_told_of_a_part_too(world: World) -> None:
         edged=None,
     )
     assert read.beyond is not None
-    assert read.part == b""
+    assert read.leaves == ()
 
 
 def test_an_unreadable_file_is_one_of_a_part_too(world: World) -> None:

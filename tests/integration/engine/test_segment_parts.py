@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,13 +22,15 @@ import inline
 from build_world import PIPELINE, PIPELINE_YAML, Invoke, World
 from sluice.domain import times
 from sluice.domain.build.errors import BuildError
-from sluice.domain.data import segments
-from sluice.quality import part_results, run
+from sluice.domain.data import leaves, segments
+from sluice.domain.data.leaves import Leaf
+from sluice.quality import judging, part_results, run
+from sluice.quality.engine import EngineLimitError
 from sluice.quality.judging import Baseline
 from sluice.quality.part_results import PART, NeedsWholeError
 from sluice.quality.processes import ProcessEndedError
 from sluice.quality.run import Limits, Outcome
-from sluice.services import building, datasets, presence, segment_parts, segment_readings
+from sluice.services import building, datasets, presence, segment_leaves, segment_parts, segment_readings
 from sluice.services.segment_readings import Readings
 from trying import examples
 
@@ -54,9 +57,14 @@ STRICTER = RICH.replace("max: 60", "max: 20").replace("tolerance: 0.3", "toleran
 
 
 @contextmanager
-def sizes(*, segment: int, at_once: int, small_max: int = 100) -> Iterator[None]:
-    """Within it a segment has at most so many objects, and so many are read at once."""
+def sizes(*, segment: int, at_once: int, small_max: int = 100, leaf: int = 256) -> Iterator[None]:
+    """Within it a segment has at most so many objects, and so many are read at once.
+
+    One key of so many ends a leaf; there is none in a small segment, which is one, if that is not given.
+    """
     with (
+        mock.patch.object(leaves, "OBJECTS", leaf),
+        mock.patch.object(segment_parts, "_SMALL_LEAVES", 0),
         mock.patch.object(segments, "OBJECTS_MAX", segment),
         mock.patch.object(segments, "SMALL_MAX", small_max),
         mock.patch.object(part_results, "OBJECTS_MAX", at_once),
@@ -208,10 +216,7 @@ def test_what_was_read_whole_is_kept_by_segments(cloud: fakes.Cloud, invoke: Inv
     assert sorted(seen) == ["02.csv", "new.csv"]
 
 
-def test_what_was_read_whole_is_kept_of_its_only_segment(
-    cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(segment_parts, "_SMALL_BYTES", 10)
+def test_what_was_read_whole_is_kept_of_its_only_segment(cloud: fakes.Cloud, invoke: Invoke) -> None:
     with sizes(segment=10, at_once=100):
         world = World(cloud, invoke)
         world.push(pipeline=LEAN.encode())
@@ -244,16 +249,15 @@ def test_rows_that_doubled_are_read_at_once_as_long_as_they_can_be(
 def test_what_could_not_be_kept_of_what_was_read_whole_is_read_when_it_is_needed(
     cloud: fakes.Cloud, invoke: Invoke, lack: str
 ) -> None:
-    beyond = run.Reading(beyond=run.beyond_limits("it needs more memory", []))
-    readings = {"time": run.read, "memory": mock.Mock(return_value=beyond)}
-    read = readings.get(lack, mock.Mock(side_effect=NeedsWholeError))
+    lacking: dict[str, Any] = {
+        "time": mock.patch.object(run, "_LEAVES_SHARE", 0.0),
+        "memory": mock.patch.object(judging, "leaf_parts", side_effect=EngineLimitError("it has too little")),
+        "sense": mock.patch.object(judging, "leaf_parts", side_effect=NeedsWholeError),
+    }
     with sizes(segment=2, at_once=100):
         world = World(cloud, invoke)
         world.push(pipeline=LEAN.encode())
-        with (
-            mock.patch.object(Readings, "has_time", return_value=lack != "time"),
-            mock.patch.object(run, "read", read),
-        ):
+        with lacking[lack]:
             grown(world, 6)
         assert parts(world) == []
         world.delete("03.csv")
@@ -262,6 +266,103 @@ def test_what_could_not_be_kept_of_what_was_read_whole_is_read_when_it_is_needed
             assert build(world) == "registered"
     assert len(seen) == 6
     assert world.dataset(version(world))["rows"] == 12
+
+
+@pytest.mark.parametrize("act", ["delete", "overwrite"])
+@pytest.mark.parametrize("at_once", [3, 100])
+def test_of_a_segment_that_lost_or_changed_an_object_its_leaf_alone_is_read(
+    cloud: fakes.Cloud, invoke: Invoke, act: str, at_once: int
+) -> None:
+    """Whether all were read at once before, or by segments."""
+    with sizes(segment=30, at_once=at_once, leaf=4):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        grown(world, 30)
+        (beside,) = (
+            {obj.key.rpartition("/")[2] for obj in leaf.file.objects()} - {"13.csv"}
+            for leaf in leaves_of(world, 0)
+            if leaf.file.at(f"{PIPELINE}/13.csv")
+        )
+        assert 2 < len(beside) < 10
+        if act == "delete":
+            world.delete("13.csv")
+            world.upload("new.csv", rows(13))
+        else:
+            world.upload("13.csv", rows(99))
+        with reads(world.cloud) as seen:
+            assert build(world) == "registered"
+        assert {*seen} == beside | {"new.csv" if act == "delete" else "13.csv"}
+        assert len(seen) == len({*seen})
+        same_as_read_at_once(world, "reviews-00002")
+
+
+def leaves_of(world: World, number: int) -> list[Leaf]:
+    """The leaves of a segment of the last version."""
+    head = datasets.find_head(world.cloud, PIPELINE, version(world))
+    assert head is not None
+    digest = head.segments[number].digest
+    return leaves.of(datasets.read_segments(world.cloud, PIPELINE, [digest])[digest])
+
+
+def test_an_invocation_goes_on_in_a_segment_where_the_last_one_stopped(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    with sizes(segment=20, at_once=3, leaf=5):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        upload(world, range(20))
+        with mock.patch.object(Readings, "has_time", one_at_a_time), reads(world.cloud) as seen:
+            assert build(world) == "registered"
+        invocations = [leaf.objects for leaf in leaves_of(world, 0)]
+        assert len(invocations) > 2
+        assert inline.entered(world.execution).count("ValidateData") == len(invocations)
+        # The first one also reads a sample, for quantiles.
+        assert len(seen) == 20 + 20
+        known = [each["detail"] for each in world.timeline() if each["event"] == "data read in part"]
+        assert sorted(known) == sorted(f"{n} of 20 objects" for n in [*accumulate(invocations)][:-1])
+        same_as_read_at_once(world, "reviews-00001")
+
+
+def test_leaves_that_are_too_much_together_are_read_one_by_one(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    read, counts = run.read, list[int]()
+    beyond = run.Reading(beyond=run.beyond_limits("it needs more memory", []))
+
+    def narrow(files: Any, *given: Any, **how: Any) -> Any:
+        counts.append(len(how.get("leaves", ())))
+        return beyond if counts[-1] > 1 else read(files, *given, **how)
+
+    with sizes(segment=20, at_once=3, leaf=5):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        upload(world, range(20))
+        with mock.patch.object(run, "read", narrow):
+            assert build(world) == "registered"
+        others = len(leaves_of(world, 0)) - 1
+        assert counts == [0, 1, others, *[1] * others]
+        assert inline.entered(world.execution).count("ValidateData") == 1
+
+
+def test_what_is_merged_takes_along_what_was_found_in_leaves_that_became_one(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    """Each build adds two objects; what they are merged into ends leaves where their segments did not."""
+    with sizes(segment=40, at_once=3, small_max=8, leaf=4):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        for number in range(0, 18, 2):
+            upload(world, range(number, number + 2))
+            assert build(world) == "registered"
+            world.later(days=1)
+        pieces = leaves_of(world, 0)
+        assert (sum(leaf.objects for leaf in pieces), len(pieces)) == (18, 5)
+        beside = {obj.key.rpartition("/")[2] for obj in pieces[1].file.objects()}
+        gone = min(beside)
+        world.delete(gone)
+        world.upload("new.csv", rows(10))
+        with reads(world.cloud) as seen:
+            assert build(world) == "registered"
+        assert sorted(seen) == sorted({*beside, "new.csv"} - {gone})
+        same_as_read_at_once(world, "reviews-00010")
 
 
 def test_small_segments_take_what_was_found_in_them_into_what_they_are_merged_to(
@@ -303,27 +404,35 @@ def test_a_bad_object_among_more_than_are_read_at_once_is_set_aside_alone(world:
 
 
 @pytest.mark.parametrize("harm", ["lost", "torn", "empty"])
-def test_what_was_kept_of_a_segment_and_is_lost_is_found_anew(world: World, harm: str) -> None:
+@pytest.mark.parametrize("of", ["a segment", "its leaf too"])
+def test_what_was_kept_and_is_lost_is_found_anew(world: World, harm: str, of: str) -> None:
     grown(world, 5)
-    uri = parts(world)[2]
-    before = world.cloud.objects.read(uri)
-    if harm == "lost":
-        world.cloud.objects.delete(uri)
-    else:
-        world.cloud.objects.write(uri, before[: len(before) // 2] if harm == "torn" else b"")
+    part = parts(world)[2]
+    # The segment is of one leaf, so that both are called the same.
+    harmed = [part, *([part.replace(".part-", ".leaf-") + ".gz"] if of == "its leaf too" else [])]
+    before = {uri: world.cloud.objects.read(uri) for uri in harmed}
+    for uri, stored in before.items():
+        if harm == "lost":
+            world.cloud.objects.delete(uri)
+        else:
+            world.cloud.objects.write(uri, stored[: len(stored) // 2] if harm == "torn" else b"")
     world.delete("04.csv")
     world.upload("new.csv", rows(1))
     with reads(world.cloud) as seen:
         assert build(world) == "registered"
-    assert len(seen) == 2
-    assert world.cloud.objects.read(uri) == before
+    assert len(seen) == len(harmed)
+    assert {uri: world.cloud.objects.read(uri) for uri in harmed} == before
     assert world.dataset(version(world))["rows"] == 10
 
 
-@pytest.mark.parametrize("crash_at", range(5))
-def test_an_invocation_that_died_is_repeated_and_does_not_read_again(world: World, crash_at: int) -> None:
+@pytest.mark.parametrize(
+    ("at", "crash_at"), [*((segment_leaves, n) for n in range(5)), (segment_parts, 0), (segment_parts, 4)]
+)
+def test_an_invocation_that_died_is_repeated_and_does_not_read_again(
+    world: World, at: Any, crash_at: int
+) -> None:
     upload(world, range(5))
-    write, left = segment_parts.write, [crash_at]
+    write, left = at.write, [crash_at]
 
     def dying(*given: Any) -> None:
         left[0] -= 1
@@ -336,14 +445,15 @@ def test_an_invocation_that_died_is_repeated_and_does_not_read_again(world: Worl
     world.prepare_run()
     task = {**world.common(), "dataset_version": world.catalog_run()["dataset_version"]}
     with (
-        mock.patch.object(segment_parts, "write", dying),
+        mock.patch.object(at, "write", dying),
         pytest.raises(RuntimeError, match="it died"),
     ):
         world.invoke("validate_data", task)
     with reads(world.cloud) as seen:
         verdict = world.invoke("validate_data", task)
-    known = 5 if crash_at else 10
-    assert len(seen) == known - crash_at
+    kept = crash_at + (at is segment_parts)
+    # Where nothing is known, a sample is read again for quantiles.
+    assert len(seen) == (5 - kept if kept else 10)
     assert (verdict["is_valid"], verdict["rows"]) == (True, 10)
     assert world.invoke("validate_data", task) == verdict
     assert json.loads(document(world, version(world), PART))["rows"] == 10
@@ -376,6 +486,7 @@ def test_an_invocation_that_gets_no_further_than_the_one_before_it_fails(world: 
     with (
         mock.patch.object(Readings, "has_time", one_at_a_time),
         mock.patch.object(segment_parts, "write"),
+        mock.patch.object(segment_leaves, "write"),
     ):
         assert build(world) == "failed"
     assert world.catalog_run()["reasons"] == ["NoProgressError: no more than 1 of 5 objects could be read"]
@@ -624,9 +735,10 @@ ACTS = st.one_of(
 @pytest.mark.long
 @given(
     builds=st.lists(st.lists(ACTS, min_size=1, max_size=4), min_size=2, max_size=4),
-    segment=st.integers(1, 2),
+    segment=st.sampled_from((1, 2, 6)),
     at_once=st.integers(2, 5),
     small_max=st.sampled_from((2, 100)),
+    leaf=st.sampled_from((1, 2, 256)),
     is_interrupted=st.booleans(),
 )
 @example(
@@ -639,6 +751,20 @@ ACTS = st.one_of(
     segment=1,
     at_once=2,
     small_max=2,
+    leaf=256,
+    is_interrupted=True,
+)
+@example(
+    builds=[
+        [("good", f"{letter}.csv") for letter in "abcdef"],
+        [("delete", "b.csv"), ("odd", "g.csv")],
+        [("more", "c.csv"), ("lacks", "d.csv")],
+        [("push", STRICTER), ("bad", "a.csv"), ("good", "b.csv")],
+    ],
+    segment=6,
+    at_once=2,
+    small_max=2,
+    leaf=2,
     is_interrupted=True,
 )
 @settings(
@@ -650,6 +776,7 @@ def test_whatever_happened_the_verdict_is_that_of_reading_all_at_once(
     segment: int,
     at_once: int,
     small_max: int,
+    leaf: int,
     is_interrupted: bool,
     invoke: Invoke,
     monkeypatch: pytest.MonkeyPatch,
@@ -660,7 +787,7 @@ def test_whatever_happened_the_verdict_is_that_of_reading_all_at_once(
     has_time = one_at_a_time if is_interrupted else Readings.has_time
     numbers = itertools.count()
     with (
-        sizes(segment=segment, at_once=at_once, small_max=small_max),
+        sizes(segment=segment, at_once=at_once, small_max=small_max, leaf=leaf),
         mock.patch.object(Readings, "has_time", has_time),
     ):
         world = World(cloud, invoke)

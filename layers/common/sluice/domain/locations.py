@@ -108,6 +108,10 @@ class Locations:
         """Return the URI of what was found in a segment by a contract, both by their sha256."""
         return self._uri(f"datasets/{self.pipeline}/segments/{digest}.part-{contract[:16]}.json")
 
+    def leaf_part(self, digest: str, contract: str) -> str:
+        """Return the URI of what was found in a leaf of segments by a contract, both by their sha256."""
+        return self._uri(f"datasets/{self.pipeline}/segments/{digest}.leaf-{contract[:16]}.json.gz")
+
     def restored(self, run_id: str) -> str:
         """Return the folder of a reproduction's copies of objects."""
         return self._uri(f"runs/{self.pipeline}/{run_id}/{RESTORED}/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -139,11 +139,38 @@ def edged_part(
     keeps_edges: bool,
 ) -> PartResults:
     """Collect the results of inspected data between others' edges, or quantiles of their own: see `read`."""
+    return next(edged_parts(engine, found, data, baseline, edged, keeps_edges=keeps_edges))
+
+
+def edged_parts(
+    engine: Engine,
+    found: Inspection,
+    data: Data,
+    baseline: Baseline,
+    edged: PartResults | None,
+    *,
+    keeps_edges: bool,
+    leaves: int = 1,
+) -> Iterator[PartResults]:
+    """Collect the same of each leaf of the data, all between the same edges."""
     edges = {} if edged is None else dict(edged.edges)
     if edged is None or keeps_edges:
         edges |= _quantiles(engine, found, data, set(found.columns) - edges.keys())
-    part = _part(engine, found, data, edges, baseline)
-    return replace(part, edges=edges, edged_rows=found.rows if edged is None else edged.edged_rows)
+    for each in [found] if leaves == 1 else map(engine.leaf, range(leaves)):
+        part = _part(engine, each, data, edges, baseline)
+        yield replace(part, edges=edges, edged_rows=found.rows if edged is None else edged.edged_rows)
+
+
+def leaf_parts(
+    engine: Engine, whole: PartResults, data: Data, baseline: Baseline, leaves: int
+) -> Iterator[PartResults]:
+    """Collect the results of each leaf of data whose own are known, counted as these."""
+    if leaves == 1:
+        yield whole
+        return
+    for found in map(engine.leaf, range(leaves)):
+        part = _part(engine, found, data, whole.edges, baseline)
+        yield replace(part, edges=whole.edges, edged_rows=whole.edged_rows)
 
 
 def _quantiles(engine: Engine, found: Inspection, data: Data, names: Collection[str]) -> dict[str, Edges]:

@@ -129,13 +129,17 @@ class PartResults:
         """The columns whose distribution is counted between quantiles of other data."""
         return frozenset(name for name, part in self.columns.items() if part.values is None)
 
-    def to_json(self) -> bytes:
-        """Return bytes to store; raises NeedsWholeError for figures that cannot be stored."""
+    def to_json(self, *, keeps_rows: bool = False) -> bytes:
+        """Return bytes to store; raises NeedsWholeError for figures that cannot be stored.
+
+        With `keeps_rows` they have the rows of all objects, not only those of objects that break something.
+        """
         columns = {name: column_parts.to_dict(part) for name, part in self.columns.items()}
         fields = {item: getattr(self, item) for item in ("contract", "rows", "edged_rows")}
-        # Later only the rows of objects that break something matter.
+        # Later verdicts are about the rows of such objects.
         breaking = {key for found in self.found for key in found.by_object}
-        fields["object_rows"] = {key: rows for key, rows in self.object_rows.items() if key in breaking}
+        kept = {key: rows for key, rows in self.object_rows.items() if keeps_rows or key in breaking}
+        fields["object_rows"] = kept
         stored = {
             "format": FORMAT,
             **fields,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 import signal
+import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
@@ -39,6 +43,10 @@ _KEYS_SHOWN = 5
 _ENGINE_SHARE, _PROCESS_SHARE = 0.6, 0.8
 # The engine stops a little before its process would be ended.
 _EARLIER_S, _EARLIER_SHARE = 5.0, 0.1
+# The share of the time that may be over when one more leaf's results are collected for later.
+_LEAVES_SHARE = 0.8
+# More effort does not make hashes smaller.
+_LEVEL = 1
 REPORT, REPORT_PAGE = "report.json", "report.html"
 _COMPILED = ("sluice.quality", "sluice.domain.config.checks")
 _Result = TypeVar("_Result")
@@ -67,25 +75,23 @@ class Outcome:
     """The verdict, and its documents by file name.
 
     `part` has the results, for later data that contain all of these; None if they cannot be kept. `own` has
-    those of the files that were read alone. `object_rows` are the rows of the objects that were read, by key.
+    those of the files that were read alone, and `leaves` those of each of their leaves, as far as there was
+    time. `object_rows` are the rows of the objects that were read, by key.
     """
 
     report: Report
     documents: Mapping[str, bytes]
     part: bytes | None = None
     own: bytes | None = None
+    leaves: tuple[bytes, ...] = ()
     object_rows: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was found in some files of a data set: a `part` to store, or `beyond`, which limits they exceed.
+    """What was found in each leaf of some files of a data set, or `beyond`, which limits they exceed."""
 
-    `object_rows` are the rows of the files' objects, by key.
-    """
-
-    part: bytes = b""
-    object_rows: Mapping[str, int] = field(default_factory=dict)
+    leaves: tuple[bytes, ...] = ()
     beyond: Violation | None = None
 
 
@@ -100,15 +106,19 @@ def validate(
     former: bytes | None = None,
     keeps_part: bool = False,
     keeps_edges: bool = False,
+    leaves: Sequence[int] = (),
 ) -> Outcome:
     """Check the files by the contract. Files that exceed the limits break it: see `refuse`.
 
     `former` is the `part` kept of other files: then the verdict is about all files, but only these are read;
     raises NeedsWholeError if that does not suffice. With `keeps_edges`, for data that are too many to be read
-    at once, numbers are counted on between quantiles of other data, however many have come since. The engine
-    works in a separate process, as it neither counts all its memory nor always ends when asked.
+    at once, numbers are counted on between quantiles of other data, however many have come. `leaves` are
+    the numbers of files in runs of these whose results are to be kept by themselves. The engine works in a
+    separate process, as it neither counts all its memory nor always ends when asked.
     """
-    judge = partial(_judge, files, data, limits, now, baseline, title, former, keeps_part, keeps_edges)
+    judge = partial(
+        _judge, files, data, limits, now, baseline, title, former, keeps_part, keeps_edges, leaves
+    )
     try:
         return _apart(judge, limits)
     except ProcessEndedError as ended:
@@ -124,14 +134,17 @@ def read(
     baseline: Baseline,
     edged: PartResults | None,
     keeps_edges: bool = False,
+    leaves: Sequence[int] = (),
 ) -> Reading:
     """Read some files of a data set, to be judged with the others' results: see `conclude`.
+
+    `leaves` are the numbers of files in runs of these; without them all are one.
 
     Numbers are counted between the edges of `edged`, and the baseline's; without it between quantiles of
     these files, as with `keeps_edges` those of columns that it has no edges of. Raises NeedsWholeError for
     results that do not add up. Like `validate` it works in a separate process.
     """
-    work = partial(_read, files, data, limits, now, baseline, edged, keeps_edges)
+    work = partial(_read, files, data, limits, now, baseline, edged, keeps_edges, leaves)
     try:
         return _apart(work, limits)
     except ProcessEndedError as ended:
@@ -164,9 +177,22 @@ def parsed(part: bytes, data: Data) -> PartResults | None:
         return None
 
 
+def parsed_leaf(leaf: bytes, data: Data) -> PartResults | None:
+    """Parse the stored results of a leaf, which have the rows of each of its objects; None as `parsed`."""
+    try:
+        return parsed(gzip.decompress(leaf), data)
+    except (EOFError, OSError, zlib.error):
+        return None
+
+
 def added_up(parts: Sequence[PartResults], data: Data) -> bytes:
     """Add up the results of parts, at least one, as they are stored; raises NeedsWholeError."""
     return _stored(_sum(parts, data), data)
+
+
+def leaf_of(parts: Sequence[PartResults], data: Data) -> bytes:
+    """Add up the results of a leaf's pieces, at least one, as they are stored; raises NeedsWholeError."""
+    return _stored_leaf(_sum(parts, data), data)
 
 
 def _sum(parts: Sequence[PartResults], data: Data) -> PartResults:
@@ -230,23 +256,44 @@ def _judge(
     former: bytes | None,
     keeps_part: bool,
     keeps_edges: bool,
+    leaves: Sequence[int],
     tell: Tell,
 ) -> Outcome:
     # Import it in the process that needs it: the engine is large.
     from sluice.quality.engine import EngineLimitError
 
     before = None if former is None else _former(former, data, keeps_edges=keeps_edges)
+    began = time.monotonic()
     try:
         with _engine(limits) as engine:
-            found = engine.inspect(files, data, now=now, tell=tell)
+            found = engine.inspect(files, data, now=now, tell=tell, leaves=leaves)
             if before is None:
                 judged = judging.alone(engine, found, data, baseline, keeps_part=keeps_part)
             else:
                 judged = judging.together(engine, found, data, baseline, before, now, keeps_edges=keeps_edges)
+            left_s = (limits.max_s or math.inf) * _LEAVES_SHARE - (time.monotonic() - began)
+            kept = tuple(_kept_leaves(engine, judged.own, data, baseline, len(leaves), left_s))
     except EngineLimitError as error:
         return refuse([beyond_limits(str(error), error.keys)], data, title)
     outcome = _outcome(judged, data, baseline, now, title)
-    return replace(outcome, object_rows=dict(found.object_rows))
+    return replace(outcome, leaves=kept, object_rows=dict(found.object_rows))
+
+
+def _kept_leaves(
+    engine: Engine, own: PartResults | None, data: Data, baseline: Baseline, leaves: int, left_s: float
+) -> Iterator[bytes]:
+    """Yield what was found in each leaf, while there is time and nothing keeps it from being stored."""
+    from sluice.quality.engine import EngineLimitError
+
+    until = time.monotonic() + left_s
+    try:
+        if own is not None and leaves:
+            for part in judging.leaf_parts(engine, own, data, baseline, leaves):
+                if time.monotonic() > until:
+                    return
+                yield _stored_leaf(part, data)
+    except (EngineLimitError, NeedsWholeError):
+        return
 
 
 def _engine(limits: Limits) -> Engine:
@@ -282,19 +329,22 @@ def _read(
     baseline: Baseline,
     edged: PartResults | None,
     keeps_edges: bool,
+    leaves: Sequence[int],
     tell: Tell,
 ) -> Reading:
     from sluice.quality.engine import EngineLimitError
 
     try:
         with _engine(limits) as engine:
-            found = engine.inspect(files, data, now=now, tell=tell)
-            part = judging.edged_part(engine, found, data, baseline, edged, keeps_edges=keeps_edges)
+            found = engine.inspect(files, data, now=now, tell=tell, leaves=leaves)
+            parts = judging.edged_parts(
+                engine, found, data, baseline, edged, keeps_edges=keeps_edges, leaves=len(leaves) or 1
+            )
+            return Reading(tuple(_stored_leaf(part, data) for part in parts))
     except EngineLimitError as error:
         return Reading(beyond=beyond_limits(str(error), error.keys))
     except biases.TooManyValuesError as error:
         raise NeedsWholeError(str(error)) from None
-    return Reading(_stored(part, data), dict(found.object_rows))
 
 
 def _former(stored: bytes, data: Data, *, keeps_edges: bool) -> PartResults:
@@ -315,13 +365,18 @@ def _kept(part: PartResults | None, data: Data) -> bytes | None:
         return None
 
 
-def _stored(part: PartResults, data: Data) -> bytes:
+def _stored_leaf(part: PartResults, data: Data) -> bytes:
+    """Return a leaf's results to store, compressed: there are some forty of each segment."""
+    return gzip.compress(_stored(part, data, keeps_rows=True), _LEVEL, mtime=0)
+
+
+def _stored(part: PartResults, data: Data, *, keeps_rows: bool = False) -> bytes:
     """Return the results to store, without text of redacted columns; raises NeedsWholeError."""
     columns = {
         name: column_parts.without_text(column) if name in data.redact else column
         for name, column in part.columns.items()
     }
-    return replace(part, columns=columns).to_json()
+    return replace(part, columns=columns).to_json(keeps_rows=keeps_rows)
 
 
 def beyond_limits(message: str, keys: Sequence[str]) -> Violation:

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from sluice.domain.config.models import Data
-from sluice.domain.data import segments
+from sluice.domain.data import leaves
 from sluice.domain.data.datasets import DatasetManifest
-from sluice.domain.data.segments import DatasetHead, Segment
+from sluice.domain.data.segments import DatasetHead
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
 from sluice.quality import part_results, run
@@ -22,15 +22,14 @@ from sluice.quality.judging import Baseline
 from sluice.quality.part_results import PartResults
 from sluice.quality.run import Limits
 from sluice.quality.statistics.column_parts import Edges
-from sluice.services import datasets
 from sluice.services.arrivals import on_each
 from sluice.services.building import locations
 
 _JSON = "application/json"
 # The share of storage to leave free for what DuckDB stores and spills.
 _SPILL_SHARE = 0.4
-# To read so little again takes no longer than to read a full segment: it is not kept by segments.
-_SMALL_BYTES = 100_000_000
+# To read so little again takes no longer than to read a leaf: nothing is kept of its parts.
+_SMALL_LEAVES, _SMALL_BYTES = 2, 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +57,15 @@ class Asked:
         return objects <= part_results.OBJECTS_MAX and data.size_bytes <= self.room_bytes
 
     def is_small(self, head: DatasetHead) -> bool:
-        """Tell whether a version is read whole in the time of a segment."""
-        is_of_one = head.objects <= segments.OBJECTS_MAX and head.size_bytes <= _SMALL_BYTES
-        return is_of_one and self.fits(head)
+        """Tell whether a version is read whole in the time of a leaf."""
+        is_of_few = head.objects <= _SMALL_LEAVES * leaves.OBJECTS and head.size_bytes <= _SMALL_BYTES
+        return is_of_few and self.fits(head)
 
 
 def write(asked: Asked, digest: str, part: bytes) -> None:
     """Store what was found in a segment."""
     uri = locations(asked.cloud, asked.pipeline).segment_part(digest, run.parts_contract(asked.data))
     asked.cloud.objects.write(uri, part, _JSON)
-
-
-def parsed(part: bytes, data: Data) -> PartResults:
-    """Parse what was just written, as it will be read again."""
-    return PartResults.from_json(part, run.parts_contract(data))
 
 
 def known(asked: Asked, digests: Sequence[str]) -> dict[str, PartResults]:
@@ -95,12 +89,15 @@ def edged_by(start: Sequence[PartResults], parts: Iterable[PartResults]) -> Part
     What was found at the start cannot be counted anew.
     """
     listed = [*start, *sorted(parts, key=lambda part: -part.edged_rows)]
-    if not listed:
-        return None
-    edges: dict[str, Edges] = {}
-    for part in listed:
+    return with_edges(listed[0], listed[1:]) if listed else None
+
+
+def with_edges(edged: PartResults, parts: Iterable[PartResults]) -> PartResults:
+    """Return a part with the edges of others for columns that it has none of; the first ones count."""
+    edges: dict[str, Edges] = dict(edged.edges)
+    for part in parts:
         edges = {**part.edges, **edges}
-    return replace(listed[0], edges=edges)
+    return replace(edged, edges=edges)
 
 
 def is_usable(asked: Asked, part: PartResults, edged: PartResults) -> bool:
@@ -122,25 +119,3 @@ def between(edged: PartResults, parts: Sequence[PartResults]) -> list[PartResult
     """Return parts, at least one, to add up: a sum has the edges of the first."""
     first, *others = parts
     return [replace(first, edges=edged.edges, edged_rows=edged.edged_rows), *others]
-
-
-def carry(asked: Asked, head: DatasetHead) -> None:
-    """Keep what is in segments that small ones were merged into, if each holds all of some of these."""
-    there = {each.digest for each in head.segments}
-    if head.parent is None or there.issuperset(head.added):
-        return
-    parent = datasets.find_head(asked.cloud, asked.pipeline, head.parent)
-    former = parent.segments if parent else ()
-    read = datasets.read_segments(asked.cloud, asked.pipeline, head.added)
-    new = [Segment(digest, len(file.keys()), 0, *file.ends()) for digest, file in read.items()]
-    gone = [each for each in (*former, *new) if each.digest not in there]
-    before = {each.digest for each in (*former, *new)}
-    for merged in head.segments:
-        within = [each for each in gone if merged.first <= each.first and each.last <= merged.last]
-        if merged.digest in before or sum(each.objects for each in within) != merged.objects:
-            continue
-        found = known(asked, [each.digest for each in within])
-        edged = edged_by((), found.values())
-        if edged and len(found) == len(within) and all(is_usable(asked, p, edged) for p in found.values()):
-            summands = between(edged, [*found.values()])
-            write(asked, merged.digest, run.added_up(summands, asked.data))

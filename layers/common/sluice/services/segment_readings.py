@@ -1,82 +1,126 @@
-"""Read the objects of segments, in portions that fit into a function's storage, and keep what is found."""
+"""Read the objects of leaves, in portions that fit into a function's storage, and keep what is found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sluice.domain.data.datasets import ObjectVersion
+from sluice.domain.data.leaves import Leaf
 from sluice.domain.data.segments import DatasetHead
+from sluice.lazy import dataclass
 from sluice.ports import Cloud
 from sluice.quality import run
 from sluice.quality.part_results import PartResults
 from sluice.quality.run import Reading
 from sluice.quality.validation import DataFile, Violation
-from sluice.services import datasets, segment_parts
+from sluice.services import datasets, segment_leaves, segment_parts
+from sluice.services.segment_leaves import Divided
 from sluice.services.segment_parts import Asked
 
 _DOWNLOADS = 8
 # A sample for quantiles: objects of segments that are spread over all. Each invocation that knows nothing yet
 # reads it anew, and needs time for a segment after that.
 _SAMPLED_SEGMENTS, _SAMPLED_OBJECTS, _SAMPLED_BYTES = 10, 500, 500_000_000
-# A segment is begun if there is time for so many like those before it.
+# Leaves are begun if there is so many times the time for them that those before them took.
 _MARGIN = 1.5
 
 
 class Readings:
-    """Reads segments one after the other, and keeps what is found in each; `rows` are their objects'."""
+    """Reads leaves of segments one after the other, and keeps what is found in each.
+
+    `rows` are the rows of the segments' objects, `objects` how many were read, and `partial` how many are
+    known of the segment that could not be read to its end.
+    """
 
     def __init__(
-        self,
-        asked: Asked,
-        edged: PartResults,
-        *,
-        keeps_edges: bool,
-        spent_s: float = 0.0,
-        objects: int = 0,
+        self, asked: Asked, edged: PartResults, divided: Mapping[str, Divided], *, keeps_edges: bool
     ) -> None:
-        """Begin to read; so many objects were read before in `spent_s`."""
+        """Begin to read; `divided` has segments that were looked at already."""
         self.edged = edged
         self.rows: dict[str, int] = {}
-        self.objects = objects
+        self.objects = self.partial = 0
         self._asked = asked
+        self._divided = divided
         self._keeps_edges = keeps_edges
-        self._began_s = asked.left_s() + spent_s
+        self._began_s = asked.left_s()
+        self._is_careful = False
 
     def has_time(self, objects: int) -> bool:
         """Tell whether there is time for so many objects; there always is for the first ones."""
         left_s = self._asked.left_s()
         return not self.objects or left_s > _MARGIN * objects * (self._began_s - left_s) / self.objects
 
-    def read(self, digest: str) -> PartResults | Violation:
-        """Read a segment, in portions that fit into the storage, and store what was found."""
-        asked, room = self._asked, self._asked.room_bytes
-        objects = datasets.read_segments(asked.cloud, asked.pipeline, [digest])[digest].objects()
-        if beyond := _too_large(objects, room):
+    def read(self, digest: str) -> PartResults | Violation | None:
+        """Read a segment's unknown leaves, and store what was found in it; None if there was no time."""
+        asked = self._asked
+        divided = self._divided.get(digest) or segment_leaves.divide(asked, [digest])[digest]
+        self.edged = segment_parts.with_edges(self.edged, divided.known.values())
+        found = divided.usable(asked, self.edged)
+        self.partial = divided.objects(found)
+        left = [_Objects.of(leaf) for leaf in divided.leaves if leaf.digest not in found]
+        if beyond := _too_large((obj for leaf in left for obj in leaf.objects), asked.room_bytes):
             return beyond
-        parts, rows = [], dict[str, int]()
-        for portion in _portions(objects, room):
-            with TemporaryDirectory(dir=asked.folder) as folder:
-                found = self.of_files(download(asked.cloud, portion, Path(folder)), Path(folder))
-            if found.beyond is not None:
-                return found.beyond
-            read = segment_parts.parsed(found.part, asked.data)
-            # What comes next is counted between the quantiles of a column that was not seen before.
-            self.edged = replace(self.edged, edges={**read.edges, **self.edged.edges})
-            parts.append(read)
-            rows |= found.object_rows
-        part = run.added_up(parts, asked.data)
+        while left:
+            if not (portion := self._portion(left)):
+                return None
+            read = self._read(portion)
+            if not isinstance(read, Violation):
+                found |= read
+                self.partial = divided.objects(found)
+                left = left[len(portion) :]
+            elif len(portion) == 1:
+                return read
+            else:
+                # One of them is too much, or all together are.
+                self._is_careful = True
+        self.partial = 0
+        parts = [found[leaf.digest] for leaf in divided.leaves]
+        part = run.added_up(segment_parts.between(self.edged, parts), asked.data)
+        rows = {key: count for each in parts for key, count in each.object_rows.items()}
         datasets.write_segment_rows(asked.cloud, asked.pipeline, digest, rows, rows)
         segment_parts.write(asked, digest, part)
         self.rows |= rows
-        self.objects += len(objects)
-        return segment_parts.parsed(part, asked.data)
+        return PartResults.from_json(part, run.parts_contract(asked.data))
 
-    def of_files(self, files: Sequence[DataFile], folder: Path) -> Reading:
+    def _portion(self, left: Sequence[_Objects]) -> list[_Objects]:
+        """Choose the leaves to read next: those that fit and are read in time, but at first only one."""
+        most = 1 if self._is_careful or not self.objects else len(left)
+        chosen: list[_Objects] = []
+        objects = size_bytes = 0
+        for leaf in left[:most]:
+            objects, size_bytes = objects + len(leaf.objects), size_bytes + leaf.size_bytes
+            if not self.has_time(objects) or (chosen and size_bytes > self._asked.room_bytes):
+                break
+            chosen.append(leaf)
+        return chosen
+
+    def _read(self, leaves: Sequence[_Objects]) -> dict[str, PartResults] | Violation:
+        """Read leaves, or one that is too large for the storage in portions, and store what was found."""
+        asked = self._asked
+        objects = [obj for leaf in leaves for obj in leaf.objects]
+        found: list[bytes] = []
+        portions = [*_portions(objects, asked.room_bytes)]
+        sizes = [len(leaf.objects) for leaf in leaves] if len(portions) == 1 else ()
+        for portion in portions:
+            with TemporaryDirectory(dir=asked.folder) as folder:
+                reading = self._of_files(download(asked.cloud, portion, Path(folder)), Path(folder), sizes)
+            if reading.beyond is not None:
+                return reading.beyond
+            found += reading.leaves
+            # What comes next is counted between the quantiles of a column that was not seen before.
+            self.edged = segment_parts.with_edges(self.edged, _parsed(asked, reading.leaves))
+        if len(portions) > 1:
+            found = [run.leaf_of(segment_parts.between(self.edged, _parsed(asked, found)), asked.data)]
+        by_leaf = dict(zip((leaf.digest for leaf in leaves), found, strict=True))
+        segment_leaves.write(asked, by_leaf)
+        self.objects += len(objects)
+        return dict(zip(by_leaf, _parsed(asked, found), strict=True))
+
+    def _of_files(self, files: Sequence[DataFile], folder: Path, leaves: Sequence[int]) -> Reading:
         asked = self._asked
         return run.read(
             files,
@@ -86,7 +130,27 @@ class Readings:
             baseline=asked.baseline,
             edged=self.edged,
             keeps_edges=self._keeps_edges,
+            leaves=leaves,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Objects:
+    """The objects of a leaf."""
+
+    digest: str
+    objects: Sequence[ObjectVersion]
+    size_bytes: int
+
+    @classmethod
+    def of(cls, leaf: Leaf) -> _Objects:
+        objects = leaf.file.objects()
+        return cls(leaf.digest, objects, sum(obj.size_bytes for obj in objects))
+
+
+def _parsed(asked: Asked, leaves: Iterable[bytes]) -> list[PartResults]:
+    """Parse what was just read, as it will be read again."""
+    return [part for leaf in leaves if (part := run.parsed_leaf(leaf, asked.data)) is not None]
 
 
 def _portions(objects: Iterable[ObjectVersion], room_bytes: float) -> Iterator[list[ObjectVersion]]:
@@ -125,7 +189,10 @@ def sample(asked: Asked, head: DatasetHead) -> PartResults | Violation:
             baseline=asked.baseline,
             edged=None,
         )
-    return reading.beyond or segment_parts.parsed(reading.part, asked.data)
+    if reading.beyond is not None:
+        return reading.beyond
+    (part,) = _parsed(asked, reading.leaves)
+    return part
 
 
 def _fitting(listed: Iterable[Sequence[ObjectVersion]], left_bytes: float) -> list[ObjectVersion]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from sluice.domain.data.datasets import ObjectVersion
 from sluice.lazy import dataclass
@@ -48,6 +48,20 @@ class SegmentFile:
         if b"\\" in self.data:
             return [obj.key for obj in self.objects()]
         return [key.decode() for key in _KEY.findall(self.data)]
+
+    def runs(self, is_last: Callable[[bytes], bool]) -> Iterator[tuple[SegmentFile, int]]:
+        """Yield runs of objects, each up to a key that is a last one, with the number of objects.
+
+        `is_last` gets keys as JSON writes them, those with a quote only up to that.
+        """
+        begin, objects = len(_HEAD), 0
+        for number, each in enumerate(_KEY.finditer(self.data), start=1):
+            if is_last(each[1]):
+                end = self._after(each.start())
+                yield _written([self.data[begin : end - 1]]), number - objects
+                begin, objects = end, number
+        if begin < self._stop:
+            yield _written([self.data[begin : self._stop - 1]]), number - objects
 
     def ends(self) -> tuple[str, str]:
         """Return the first and the last key."""

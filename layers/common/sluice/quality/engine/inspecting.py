@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import accumulate, groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -96,6 +97,7 @@ class Engine:
             inflated_max_bytes = int(shutil.disk_usage(temp_dir.parent).free * _INFLATED_SHARE)
         self._storage = Storage(temp_dir, inflated_max_bytes)
         self._database = Database(memory_limit_mb, temp_dir, max_s=max_s)
+        self._leaves: list[_Leaf] = []
 
     def __enter__(self) -> Engine:
         return self
@@ -134,49 +136,67 @@ class Engine:
         *,
         now: datetime | None = None,
         tell: Tell = tell_nobody,
+        leaves: Sequence[int] = (),
     ) -> Inspection:
         """Check every row of every file by the contract; once for an engine. `now` is for freshness.
 
-        `tell` gets the keys of the objects being read, or none, whenever they change.
+        `tell` gets the keys of the objects being read, or none, whenever they change. `leaves` are the
+        numbers of files in runs of all files that are looked at by themselves afterwards: see `leaf`.
         """
+        leaves = leaves or (len(files),)
         self.now, self._tell = now, tell
         self._database.restrict([file.path for file in files])
         asked = checks(data)
         memory_mb = self._database.memory_limit_mb
         if data.format == "parquet" or len(data.columns) * _COLUMN_BYTES > memory_mb * 1e6:
-            return self._inspect(files, data, asked, None)
+            return self._inspect(files, data, asked, None, leaves)
         size_mb = sum(file.path.stat().st_size for file in files) / 1e6
         if size_mb <= memory_mb * _IN_MEMORY_SHARE:
             store = Store(self._database, data.columns, asked)
             try:
-                return self._inspect(files, data, asked, store)
+                return self._inspect(files, data, asked, store, leaves)
             except EngineLimitError:
                 # Inflated or cast, text may have many times its size.
                 if self._database.is_time_over:
                     raise
                 store.drop()
         file = self._database.temp_dir / _STORE_FILE
-        return self._inspect(files, data, asked, Store(self._database, data.columns, asked, file))
+        store = Store(self._database, data.columns, asked, file)
+        return self._inspect(files, data, asked, store, leaves)
+
+    def leaf(self, number: int) -> Inspection:
+        """Return what was found in a leaf, to which the relation DATA is confined from now on.
+
+        It has to be one of several, each of which may be asked for once.
+        """
+        leaf = self._leaves[number]
+        return self._measured(leaf.whole, leaf.tally, leaf.asked, leaf.columns)
 
     def _inspect(
-        self, files: Sequence[DataFile], data: Data, asked: Sequence[Check], store: Store | None
+        self,
+        files: Sequence[DataFile],
+        data: Data,
+        asked: Sequence[Check],
+        store: Store | None,
+        leaves: Sequence[int],
     ) -> Inspection:
         reader = Reader(self._database, self._storage, files, data, store, self._tell)
-        tally = Tally(asked)
-        self._refuse_patterns(asked, tally)
+        errors = dict(self._refused_patterns(asked))
+        tallies = [Tally(asked, errors) for _ in leaves]
+        tally_of = [tally for tally, size in zip(tallies, leaves, strict=True) for _ in range(size)]
         tables: dict[int, Table] = {}
         rejects: dict[int, list[Rejected]] = {}
         try:
             for part in reader.parts():
                 try:
-                    rejects |= self._count(part, reader, asked, tally)
+                    rejects |= self._count(part, reader, asked, errors, tally_of)
                     tables |= {number: table.without_names() for number, table in part.tables.items()}
                 except UnreadableError as error:
                     reader.unreadable |= dict.fromkeys(part.tables, error)
         except EngineLimitError as error:
             error.keys = reader.culprits(max_s=self._database.max_s if self._database.is_time_over else None)
             raise
-        for number, file in enumerate(files):
+        for number, (file, tally) in enumerate(zip(files, tally_of, strict=True)):
             tally.problems += [
                 unreadable(f"{file.key} {kind.said}", kind.lines, object=file.key)
                 for kind in rejects.get(number, ())
@@ -184,15 +204,28 @@ class Engine:
             if (wrong := reader.unreadable.get(number)) is not None:
                 tally.problems.append(unreadable(f"{file.key} {wrong}", wrong.rows, object=file.key))
         whole = Whole(tables, data, store)
-        columns = [name for name in data.columns if whole.has([name])]
-        self.query(f"CREATE OR REPLACE VIEW {DATA} AS {whole.select(columns)}")
+        if len(tallies) == 1:
+            return self._measured(whole, tallies[0], asked, data.columns)
+        ends = [*accumulate(leaves)]
+        self._leaves = [
+            _Leaf(whole.part(range(end - size, end)), tally, asked, data.columns)
+            for end, size, tally in zip(ends, leaves, tallies, strict=True)
+        ]
+        return self._measured(whole, Tally.sum(asked, errors, tallies), asked, data.columns)
+
+    def _measured(
+        self, whole: Whole, tally: Tally, asked: Sequence[Check], columns: Collection[str]
+    ) -> Inspection:
+        """Complete what was counted in files by what is measured of their rows together."""
+        there = [name for name in columns if whole.has([name])]
+        self.query(f"CREATE OR REPLACE VIEW {DATA} AS {whole.select(there)}")
         for check in asked:
             try:
                 self._measure(check, whole, tally)
             except UnreadableError as error:
                 # No earlier check read this part of the file.
                 tally.problems.append(unreadable(f"a file {error}"))
-        return tally.inspection(tuple(columns))
+        return tally.inspection(tuple(there))
 
     @contextmanager
     def guarded(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -206,31 +239,40 @@ class Engine:
 
     # ---------------------------------------------------------------- row by row, in one scan of each part
 
-    def _refuse_patterns(self, asked: Sequence[Check], tally: Tally) -> None:
-        """Note patterns that DuckDB refuses: a contract may be older than the rule about them."""
+    def _refused_patterns(self, asked: Sequence[Check]) -> Iterator[tuple[Check, str]]:
+        """Yield the checks whose pattern DuckDB refuses: a contract may be older than the rule about them."""
         for check in asked:
             if check.kind == "pattern":
                 try:
                     self._database.connection.execute("SELECT regexp_full_match('', ?)", [check.limit])
                 except duckdb.Error:
                     problem = patterns.problem(check.limit) or "is none of the validation engine (RE2)"
-                    tally.errors[check] = f"it {problem}"
+                    yield check, f"it {problem}"
 
     def _count(
-        self, part: Part, reader: Reader, asked: Sequence[Check], tally: Tally
+        self,
+        part: Part,
+        reader: Reader,
+        asked: Sequence[Check],
+        errors: Collection[Check],
+        tally_of: Sequence[Tally],
     ) -> dict[int, list[Rejected]]:
-        """Count the rows that break each check; returns the lines that could not be split into values."""
+        """Count the rows that break each check, in the tally of each file, but for checks with errors.
+
+        Returns the lines that could not be split into values.
+        """
         missing = {check.column for check in asked if check.kind == "column"} - part.cells.keys()
         conditions = {
             check: condition(check, _cell(part, check.column))
             for check in asked
-            if is_of_rows(check) and check.column not in missing and check not in tally.errors
+            if is_of_rows(check) and check.column not in missing and check not in errors
         }
         nothing = {name: cell.missing for name, cell in part.cells.items()}
         counted = self._count_rows(part, {*conditions.values(), *nothing.values()})
         rejected = reader.rejected(part)
         for number, table in part.tables.items():
             rows, counts = counted.get(number, (0, defaultdict(int)))
+            tally = tally_of[number]
             tally.rows += rows
             tally.object_rows[table.file.key] = rows
             for name, sql in nothing.items():
@@ -238,15 +280,13 @@ class Engine:
             _count_columns(table, missing, asked, tally)
             for check, sql in conditions.items():
                 tally.add(check, table.file.key, counts[sql], [])
-        broken = {
-            check: sql
-            for check, sql in conditions.items()
-            if tally.room(check) and any(counts[sql] for _, counts in counted.values())
-        }
         # Row numbers after a malformed line would be wrong.
-        known = part.tables.keys() - rejected.keys()
-        for check, sql in broken.items():
-            tally.blame(check, {}, self._examples(part, check, sql, known, tally.room(check)))
+        known = counted.keys() - rejected.keys()
+        for check, sql in conditions.items():
+            broken = [number for number in sorted(known) if counted[number][1][sql]]
+            for tally, numbers in groupby(broken, key=tally_of.__getitem__):
+                if room := tally.room(check):
+                    tally.blame(check, {}, self._examples(part, check, sql, [*numbers], room))
         return rejected
 
     def _count_rows(self, part: Part, conditions: Iterable[str]) -> dict[int, tuple[int, dict[str, int]]]:
@@ -270,8 +310,6 @@ class Engine:
     def _examples(
         self, part: Part, check: Check, broken: str, known: Collection[int], wanted: int
     ) -> list[RowRef]:
-        if not known:
-            return []
         value = f"left({_cell(part, check.column).text}, {VALUE_MAX + 1})"
         rows = (
             f"SELECT {part.number} AS file, {part.row} AS number, {value} AS value, {broken} AS broken "
@@ -362,6 +400,16 @@ class Engine:
             tally.errors[check] = "it may read nothing but data"
         except duckdb.Error as error:
             tally.errors[check] = f"it failed on these data ({type(error).__name__})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """Some files, with what was counted in them, for what is still to be measured."""
+
+    whole: Whole
+    tally: Tally
+    asked: Sequence[Check]
+    columns: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,9 +63,13 @@ class Store:
         )
         return relation
 
-    def select(self, names: Sequence[str]) -> str:
-        """Write SQL for columns of all rows in their types; NULL for a cell of another type."""
-        return f"SELECT {named(self.cells, self._columns, names)} FROM {self._table}"
+    def select(self, names: Sequence[str], numbers: range | None = None) -> str:
+        """Write SQL for columns of all rows, or of files with some numbers, in their types.
+
+        A cell of another type is NULL.
+        """
+        within = f" WHERE object BETWEEN {numbers[0]} AND {numbers[-1]}" if numbers else ""
+        return f"SELECT {named(self.cells, self._columns, names)} FROM {self._table}{within}"
 
     def numbered(self, names: Sequence[str]) -> str:
         """Write the same as k0, k1, ..., with `object`, the row's file, and `row`, its number there."""

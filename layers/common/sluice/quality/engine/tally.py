@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
 from sluice.lazy import dataclass
+from sluice.quality.engine.limits import COLUMNS_MAX
 from sluice.quality.validation import EXAMPLES_MAX, Check, Finding, RowRef, Violation
 
 
@@ -31,7 +32,8 @@ class Inspection:
 class Tally:
     """Adds up findings over the files."""
 
-    def __init__(self, asked: Iterable[Check]) -> None:
+    def __init__(self, asked: Iterable[Check], errors: Mapping[Check, str] | None = None) -> None:
+        """Begin with why some checks cannot be used."""
         self.rows = 0
         self.object_rows: dict[str, int] = {}
         self.written: dict[str, int] = defaultdict(int)
@@ -39,7 +41,7 @@ class Tally:
         self.extra: set[str] = set()
         self.values: dict[Check, Any] = {}
         self.figures: dict[Check, Any] = {}
-        self.errors: dict[Check, str] = {}
+        self.errors: dict[Check, str] = dict(errors or {})
         self._checks = tuple(asked)
         self._counts: dict[Check, int] = defaultdict(int)
         self._by_object: dict[Check, dict[str, int]] = defaultdict(dict)
@@ -62,6 +64,27 @@ class Tally:
     def room(self, check: Check) -> int:
         """Return how many more examples of the check are wanted."""
         return EXAMPLES_MAX - len(self._examples[check])
+
+    @classmethod
+    def sum(cls, asked: Sequence[Check], errors: Mapping[Check, str], parts: Iterable[Tally]) -> Tally:
+        """Add up what was counted in different files, before figures are measured."""
+        whole = cls(asked, errors)
+        for part in parts:
+            whole._take(part)
+        return whole
+
+    def _take(self, others: Tally) -> None:
+        self.rows += others.rows
+        self.object_rows |= others.object_rows
+        self.problems += others.problems
+        self.extra |= set(sorted(others.extra)[: COLUMNS_MAX - len(self.extra)])
+        for name, cells in others.written.items():
+            self.written[name] += cells
+        for check, names in others.values.items():
+            self.values[check] = tuple(sorted({*names, *self.values.get(check, ())}))
+        for check in self._checks:
+            self.count(check, others._counts[check])
+            self.blame(check, others._by_object[check], others._examples[check])
 
     def inspection(self, columns: tuple[str, ...]) -> Inspection:
         findings = tuple(

@@ -17,10 +17,20 @@ from sluice.quality.engine.store import Store
 class Whole:
     """All files as one relation."""
 
-    def __init__(self, tables: Mapping[int, Table], data: Data, store: Store | None) -> None:
+    def __init__(
+        self, tables: Mapping[int, Table], data: Data, store: Store | None, numbers: range | None = None
+    ) -> None:
+        """Relate files by their numbers; `numbers` are theirs if the store has others' rows too."""
         self._tables = tables
+        self._data = data
         self._columns = data.columns
         self._store = store
+        self._numbers = numbers
+
+    def part(self, numbers: range) -> Whole:
+        """Return some of the files, to `select` from."""
+        tables = {number: table for number, table in self._tables.items() if number in numbers}
+        return Whole(tables, self._data, self._store, numbers)
 
     def key(self, number: int) -> str:
         """Return the object key of a file."""
@@ -33,7 +43,7 @@ class Whole:
     def select(self, names: Sequence[str]) -> str:
         """Write SQL for columns of all rows in their types."""
         if self._store is not None:
-            return self._store.select(names)
+            return self._store.select(names, self._numbers)
         shapes: dict[tuple[Any, ...], list[Table]] = defaultdict(list)
         for table in self._tables.values():
             shapes[table.shape].append(table)
