@@ -375,7 +375,7 @@ def delete(world: World) -> None:
     assert isinstance(objects, GrownObjects)
     objects.deleted.add(key)
     detail = {"bucket": {"name": fakes.DATA_BUCKET}, "object": {"key": key, "version-id": "d"}}
-    invoke("record_deletion", {"detail": detail})
+    invoke("record_deletion", {"time": world.cloud.now(), "detail": detail})
     upload(world, "beside-a-deletion.csv")
 
 
