@@ -120,12 +120,8 @@ def run(
     log: Log,
     is_stopped: Callable[[], bool],
     waiting: Waiting,
-    when_ended: Callable[[], None],
 ) -> Ending:
-    """Run the job in an empty /opt/ml; every end is an Ending, never an error.
-
-    `when_ended` is called once the script has ended, before its outputs are uploaded.
-    """
+    """Run the job in an empty /opt/ml; every end is an Ending, never an error."""
     started = time.time()
     process: Process | None = None
     metrics = Metrics(job.request.get("AlgorithmSpecification", {}).get("MetricDefinitions", []), time.time)
@@ -140,7 +136,6 @@ def run(
             log.flush()
             # Whatever it left running would change what is uploaded from here on.
             end_children(waiting.pids, seen_below)
-            when_ended()
         ending = _ended(job, storage, work, process, transcript, how)
     except (DataError, ScriptError, _FailedError, OSError) as error:
         ending = _broken(error)
