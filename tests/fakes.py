@@ -371,8 +371,15 @@ class FakeLambdaJobs(FakeJobs):
     def problem(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> str | None:
         return self.too_long
 
-    def start(self, kind: SageMakerJobKind, request: Mapping[str, Any], room: Room | None = None) -> bool:
+    def start(
+        self,
+        kind: SageMakerJobKind,
+        request: Mapping[str, Any],
+        room: Room | None = None,
+        is_due: Callable[[], object] = lambda: None,
+    ) -> bool:
         assert room is not None
+        is_due()
         name = request[f"{_prefix(kind)}JobName"]
         self.rooms[name] = room
         is_new = super().start(kind, request)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -53,11 +54,21 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     # Both before the job: one that ends at once must find the task to answer, and the end of the run stops
     # recorded jobs.
     waiting = _task(cloud, task, kind, name, placement)
-    _record(cloud, waiting, _step(cloud, task, kind, name, hyperparameters, placement, found), placement)
-    try:
+    step = _step(cloud, task, kind, name, hyperparameters, placement, found)
+
+    def record() -> None:
+        _record(cloud, waiting, step, placement)
         if kind == "training_job":
             spending.check(cloud, task.run_id, task.step, name, wanted.build.config.train)
-        created = _start(cloud, wanted, kind, request, placement)
+
+    try:
+        # Beside it the order of a job on Lambda is made; without the record it is not given.
+        with ThreadPoolExecutor(1) as pool:
+            recording = pool.submit(record)
+            try:
+                created = _start(cloud, wanted, kind, request, placement, recording.result)
+            finally:
+                recording.result()
     except QuotaError as refusal:
         raise _wait(cloud, task, quotas.of_job(quotas.read(str(refusal)))) from None
     except (RequestRefusedError, CostLimitError) as refusal:
@@ -109,12 +120,21 @@ def _placed(
     return placement, building.request_of(task, own, hyperparameters)
 
 
-def _start(cloud: Cloud, wanted: WantedJob, kind: JobKind, request: Request, placement: Placement) -> bool:
+def _start(
+    cloud: Cloud,
+    wanted: WantedJob,
+    kind: JobKind,
+    request: Request,
+    placement: Placement,
+    is_recorded: Callable[[], None],
+) -> bool:
     """Start the job with its role, which may be so new that AWS does not know it yet."""
+    if placement.room is None:
+        is_recorded()
     made_at = _ensure_role(cloud, wanted, placement)
     try:
         if placement.room is not None:
-            return cloud.lambda_jobs.start(kind, request, placement.room)
+            return cloud.lambda_jobs.start(kind, request, placement.room, is_recorded)
         running = cloud.pipelines if kind == "pipeline_execution" else cloud.jobs
         return running.start(kind, request)
     except RequestRefusedError as refusal:

@@ -86,6 +86,10 @@ def status(jobs: FunctionJobs) -> str:
     return str((jobs.describe("processing_job", NAME) or {})["ProcessingJobStatus"])
 
 
+def at_once() -> None:
+    """Let a job be ordered as soon as its order is made."""
+
+
 def opened(order: dict[str, Any], objects: fakes.FakeObjects) -> Any:
     return Order.of(order).credentials(objects.read(order["key_uri"]))
 
@@ -93,7 +97,7 @@ def opened(order: dict[str, Any], objects: fakes.FakeObjects) -> Any:
 def test_an_order_has_two_credentials_of_two_roles(
     jobs: FunctionJobs, aws: Aws, objects: fakes.FakeObjects
 ) -> None:
-    assert jobs.start("processing_job", REQUEST, ROOM) is True
+    assert jobs.start("processing_job", REQUEST, ROOM, at_once) is True
     (order,) = aws.orders
     script, own = opened(order, objects)
     assert script["AccessKeyId"].endswith(REQUEST["RoleArn"])
@@ -122,15 +126,24 @@ def test_what_an_order_needs_is_asked_for_at_once_and_all_of_it_is_there_before_
     monkeypatch.setattr(objects, "write", beside("record or key", objects.write))
     monkeypatch.setattr(aws, "assume_role", beside("session", aws.assume_role))
     monkeypatch.setattr(aws, "invoke", lambda **_: done.append("order"))
-    assert jobs.start("processing_job", REQUEST, ROOM) is True
+    assert jobs.start("processing_job", REQUEST, ROOM, lambda: done.append("due")) is True
     assert sorted(done[:4]) == ["record or key", "record or key", "session", "session"]
-    assert done[4:] == ["order"]
+    assert done[4:] == ["due", "order"]
+
+
+def test_what_never_is_due_is_not_ordered(jobs: FunctionJobs, aws: Aws) -> None:
+    def refuse() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        jobs.start("processing_job", REQUEST, ROOM, refuse)
+    assert not aws.orders
 
 
 def test_a_description_reads_its_records_at_once(
     jobs: FunctionJobs, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs.start("processing_job", REQUEST, ROOM)
+    jobs.start("processing_job", REQUEST, ROOM, at_once)
     write(objects, "result", status="Completed", secondary_status="", limit=None, changes={}, usage={})
     together, read = threading.Barrier(2, timeout=30), objects.read
 
@@ -146,7 +159,7 @@ def test_an_order_that_rests_in_a_queue_tells_no_credentials(
     jobs: FunctionJobs, aws: Aws, objects: fakes.FakeObjects
 ) -> None:
     for _ in range(2):
-        jobs.start("processing_job", REQUEST, ROOM)
+        jobs.start("processing_job", REQUEST, ROOM, at_once)
     first, second = aws.orders
     for order in (first, second):
         assert "SessionToken" not in json.dumps(order)
@@ -159,28 +172,28 @@ def test_an_order_that_rests_in_a_queue_tells_no_credentials(
 def test_an_order_that_nobody_claimed_is_given_again_and_one_that_is_claimed_is_not(
     jobs: FunctionJobs, aws: Aws, objects: fakes.FakeObjects
 ) -> None:
-    assert [jobs.start("processing_job", REQUEST, ROOM) for _ in range(2)] == [True, False]
+    assert [jobs.start("processing_job", REQUEST, ROOM, at_once) for _ in range(2)] == [True, False]
     assert [order["secret"] for order in aws.orders] == [aws.orders[0]["secret"]] * 2
     write(objects, "claim", claimed_at=1.0, timeout_s=900)
-    assert jobs.start("processing_job", REQUEST, ROOM) is False
+    assert jobs.start("processing_job", REQUEST, ROOM, at_once) is False
     assert len(aws.orders) == 2
 
 
 def test_a_role_that_is_not_there_yet_refuses_the_request(jobs: FunctionJobs, aws: Aws) -> None:
     aws.refusal = "AccessDenied"
     with pytest.raises(RequestRefusedError):
-        jobs.start("processing_job", REQUEST, ROOM)
+        jobs.start("processing_job", REQUEST, ROOM, at_once)
 
 
 def test_a_request_beyond_a_payload_is_refused(jobs: FunctionJobs) -> None:
     large = {**REQUEST, "Environment": {"X": "x" * 300_000}}
     with pytest.raises(RequestRefusedError, match="sagemaker"):
-        jobs.start("processing_job", large, ROOM)
+        jobs.start("processing_job", large, ROOM, at_once)
 
 
 def test_a_job_is_described_from_its_records(jobs: FunctionJobs, objects: fakes.FakeObjects) -> None:
     assert jobs.describe("processing_job", NAME) is None
-    jobs.start("processing_job", REQUEST, ROOM)
+    jobs.start("processing_job", REQUEST, ROOM, at_once)
     assert status(jobs) == "InProgress"
     under_way = jobs.describe("processing_job", NAME) or {}
     assert under_way["Usage"] == {"memory_mb": 1769, "architecture": orders.architecture()}
@@ -206,7 +219,7 @@ def test_a_job_is_described_from_its_records(jobs: FunctionJobs, objects: fakes.
 
 
 def test_the_first_word_about_an_end_counts(jobs: FunctionJobs, aws: Aws) -> None:
-    jobs.start("processing_job", REQUEST, ROOM)
+    jobs.start("processing_job", REQUEST, ROOM, at_once)
     secret = aws.orders[0]["secret"]
     assert jobs.record_end(NAME, "a guess", FunctionEnd("x")) is False
     assert jobs.record_end(NAME, secret, FunctionEnd("no memory", "memory")) is True
@@ -219,7 +232,7 @@ def test_the_first_word_about_an_end_counts(jobs: FunctionJobs, aws: Aws) -> Non
 def test_a_job_of_which_nobody_tells_is_lost_once_its_function_must_have_ended(
     jobs: FunctionJobs, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs.start("processing_job", REQUEST, ROOM)
+    jobs.start("processing_job", REQUEST, ROOM, at_once)
     monkeypatch.setattr(lambda_jobs, "_WAITS_S", -1000)
     described = jobs.describe("processing_job", NAME) or {}
     assert (described["ProcessingJobStatus"], described["LimitReached"]) == ("Failed", "concurrency")
@@ -233,7 +246,7 @@ def test_a_job_of_which_nobody_tells_is_lost_once_its_function_must_have_ended(
 def test_a_job_that_was_claimed_at_the_last_moment_is_not_given_up(
     jobs: FunctionJobs, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs.start("processing_job", REQUEST, ROOM)
+    jobs.start("processing_job", REQUEST, ROOM, at_once)
     monkeypatch.setattr(lambda_jobs, "_WAITS_S", -1000)
     create = objects.create
 
@@ -249,7 +262,7 @@ def test_a_job_that_was_claimed_at_the_last_moment_is_not_given_up(
 def test_who_gave_a_job_up_and_ended_before_that_was_recorded_has_said_why(
     jobs: FunctionJobs, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs.start("processing_job", REQUEST, ROOM)
+    jobs.start("processing_job", REQUEST, ROOM, at_once)
     monkeypatch.setattr(lambda_jobs, "_WAITS_S", -1000)
     monkeypatch.setattr(FunctionJobs, "_record", lambda *_: None)
     assert status(jobs) == "InProgress"
@@ -261,7 +274,7 @@ def test_who_gave_a_job_up_and_ended_before_that_was_recorded_has_said_why(
 def test_an_end_of_a_job_that_nobody_claimed_claims_it(
     jobs: FunctionJobs, aws: Aws, objects: fakes.FakeObjects
 ) -> None:
-    jobs.start("processing_job", REQUEST, ROOM)
+    jobs.start("processing_job", REQUEST, ROOM, at_once)
     assert jobs.record_end(NAME, aws.orders[0]["secret"], FunctionEnd("dropped", "concurrency")) is True
     assert objects.create(f"s3://{fakes.ARTIFACT_BUCKET}/jobs/{NAME}/claim.json", b"{}") is False
 
@@ -269,7 +282,7 @@ def test_an_end_of_a_job_that_nobody_claimed_claims_it(
 def test_an_order_that_was_dropped_says_nothing_of_a_job_that_another_one_just_claimed(
     jobs: FunctionJobs, aws: Aws, objects: fakes.FakeObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs.start("processing_job", REQUEST, ROOM)
+    jobs.start("processing_job", REQUEST, ROOM, at_once)
     monkeypatch.setattr(objects, "create", lambda *_: False)
     assert jobs.record_end(NAME, aws.orders[0]["secret"], FunctionEnd("dropped", "concurrency")) is True
     assert status(jobs) == "InProgress"
@@ -278,7 +291,7 @@ def test_an_order_that_was_dropped_says_nothing_of_a_job_that_another_one_just_c
 def test_a_job_whose_function_ended_without_a_word_is_told_so(
     jobs: FunctionJobs, objects: fakes.FakeObjects
 ) -> None:
-    jobs.start("processing_job", REQUEST, ROOM)
+    jobs.start("processing_job", REQUEST, ROOM, at_once)
     write(objects, "claim", claimed_at=1.0, timeout_s=900)
     described = jobs.describe("processing_job", NAME) or {}
     assert described["FailureReason"] == "its function ended without a word"

@@ -189,7 +189,9 @@ class LambdaJobs:
         }
 
     def start(self, request: Mapping[str, Any], pipeline: str = PIPELINE) -> bool:
-        return self.jobs.start(kind_of(request), request, Room(pipeline, MEMORY_MB, self.packages))
+        return self.jobs.start(
+            kind_of(request), request, Room(pipeline, MEMORY_MB, self.packages), lambda: None
+        )
 
     def with_packages(self) -> LambdaJobs:
         """The same with an environment, whose package has a compiled module: after a job that loads it, an

@@ -214,8 +214,13 @@ class LambdaJobs(RunningJobs, Protocol):
     def problem(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> str | None:
         """Say why no function can be given such a job; None if one can."""
 
-    def start(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> bool:
-        """Order the job; False if it was ordered before. Raises RequestRefusedError."""
+    def start(
+        self, kind: JobKind, request: Mapping[str, Any], room: Room, is_due: Callable[[], object]
+    ) -> bool:
+        """Order the job; False if it was ordered before. Raises RequestRefusedError.
+
+        Nothing is ordered before `is_due` has returned; what it raises is raised.
+        """
 
     def record_end(self, name: str, secret: str, end: FunctionEnd) -> bool:
         """Record how a job ended that could not say so; False if its order had another secret."""

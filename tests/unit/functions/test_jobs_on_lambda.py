@@ -11,6 +11,7 @@ import inline
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, TaskFailed, World
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Environment, Step
+from sluice.domain.failures import TransientError
 from sluice.domain.safeguards import Safeguards
 from sluice.ports import RequestRefusedError
 from sluice.services import concluding, environments
@@ -65,6 +66,16 @@ def test_a_small_job_runs_on_lambda_and_its_step_says_why(world: World) -> None:
     world.end("prepare", Usage={"billed_s": 1.5, "memory_mb": 1769})
     assert world.step("prepare")["status"] == "Completed"
     assert world.step("prepare")["usage"] == {"billed_s": 1.5, "memory_mb": 1769}
+
+
+def test_no_job_is_ordered_whose_token_is_not_stored(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> bool:
+        raise TransientError("the catalog does not answer")
+
+    monkeypatch.setattr(world.cloud.catalog, "apply", fail)
+    with pytest.raises(TransientError):
+        world.start("prepare")
+    assert world.cloud.lambda_jobs.requests == {}
 
 
 def test_no_packages_are_installed_in_a_job_that_has_them(cloud: fakes.Cloud, invoke: Invoke) -> None:

@@ -77,7 +77,9 @@ class FunctionJobs:
             return str(error)
         return None
 
-    def start(self, kind: JobKind, request: Mapping[str, Any], room: Room) -> bool:
+    def start(
+        self, kind: JobKind, request: Mapping[str, Any], room: Room, is_due: Callable[[], object]
+    ) -> bool:
         name = request[f"{_FIELDS[kind]}JobName"]
         sizes = sorted(self._place.functions)
         memory_mb = next((size for size in sizes if size >= room.memory_mb), sizes[-1])
@@ -104,6 +106,7 @@ class FunctionJobs:
                 return False
             # Order again what nobody claimed: who recorded it may have ended before the order.
             order = self._ordered(kind, name, held, room)
+        is_due()
         self._send(order, function)
         return created
 
