@@ -10,9 +10,9 @@ from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.session import Session, get_session
+from botocore.session import Session
 
-from sluice.adapters.small_bodies import send_at_once
+from sluice.adapters.sessions import new_session
 from sluice.ports import RequestRefusedError
 
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=30)
@@ -20,9 +20,7 @@ _CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeou
 
 @cache
 def _session() -> Session:
-    session = get_session()
-    send_at_once(session)
-    return session
+    return new_session()
 
 
 def client(service: str, config: Config = _CONFIG) -> Any:

@@ -16,7 +16,6 @@ from typing import IO, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sluice.adapters.small_bodies import send_at_once
 from sluice.containers.data import DataError, S3Location
 
 _CONFIG = Config(
@@ -43,11 +42,10 @@ class Account:
     """A session whose credentials are replaced for each job."""
 
     def __init__(self) -> None:
-        from botocore.session import Session  # not before the first order
+        from sluice.adapters.sessions import new_session  # not before the first order
 
-        self._session = Session()
+        self._session = new_session()
         self._session.set_credentials(*_NOBODY)
-        send_at_once(self._session)
         self._clients: dict[str, Any] = {}
 
     def act_as(self, credentials: Mapping[str, str]) -> None:
