@@ -70,7 +70,7 @@ def _rows(found: Mapping[str, Any]) -> Any:
         if len(mine) == 1 and mine[0]["step"] == stage["name"]:
             yield _row(mark + Text(stage["name"]), mine[0], found)
             continue
-        yield (mark + Text(stage["name"]), *_about(stage, found), "", "", "", "")
+        yield (mark + Text(stage["name"]), *_about(stage, found), _took(stage), "", "", "")
         for index, step in enumerate(mine):
             branch = _BRANCHES[index == len(mine) - 1]
             yield _row(Text(f"  {branch}{step['step']}"), step, found)
@@ -87,7 +87,7 @@ def _about(stage: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[object]:
         return (short(found["dataset_version"]),)
     if stage["name"] == "validate" and stage["state"] == "running" and found.get("known_objects"):
         return (f"{wording.count(found['known_objects'], 'object')} read",)
-    if stage["name"] in ("data", "validate"):
+    if stage["name"] in ("data", "validate", "packages"):
         return ("",)
     return (wording.count(len(stage["steps"]), "step") if stage["steps"] else "",)
 
@@ -98,11 +98,17 @@ def _row(name: Text, step: Mapping[str, Any], found: Mapping[str, Any]) -> tuple
     return (
         name + Text(" ← chosen" if is_chosen else "", style="green"),
         Text("cached" if step.get("cached") else status, style=STATUS_STYLES.get(status, "")),
-        took(step.get("took_s")),
+        _took(step),
         (step.get("backend") or "sagemaker") if step.get("job_name") else "",
         parameters(step.get("hyperparameters") or {}),
         ", ".join(metric(*each) for each in (step.get("metrics") or {}).items()),
     )
+
+
+def _took(each: Mapping[str, Any]) -> str:
+    """Format how long a step or a stage took, or, while it is under way, has taken."""
+    so_far = each.get("so_far_s")
+    return took(each.get("took_s")) if so_far is None else f"{took(max(so_far, 0))} so far"
 
 
 def parameters(values: Mapping[str, Any]) -> str:

@@ -55,7 +55,10 @@ def _print_state(story: Part, serves: Part) -> None:
     if story["releasing"]:
         out.print(f"  [cyan]{story['releasing']} is under way[/]")
     if not serves["has_outlived_bake"]:
-        out.print(f"  it bakes until {shown(serves['bake_until'])}: until then it is no known good")
+        known = "it outlived an earlier bake, so it is a known good" if serves["is_known_good"] else ""
+        out.print(
+            f"  it bakes until {shown(serves['bake_until'])}: {known or 'until then it is no known good'}"
+        )
     if hold := story["hold"]:
         out.print(f"  [yellow]{hold['why']}[/] since {age(hold['since'])}: {escape(hold['reason'])}")
         out.print(f"    `{invocation.command(hold['command'])}` ends that")

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sluice.catalog import keys
-from sluice.catalog.records.builds import Step
+from sluice.catalog.records.builds import Run, Step
 from sluice.domain import failures
+from sluice.domain.build import usage
 from sluice.services import arrivals, building
 from sluice.services.views import data, runs, stages
 from sluice_cli import lookup
@@ -136,7 +137,9 @@ def run_end(
         nonlocal said
         run = building.find_run(target.cloud, pipeline, run_id)
         steps = building.find_steps(target.cloud, run_id)
-        doing = ", ".join(sorted(_doing(step) for step in steps if not step.ended_at))
+        now = target.cloud.now()
+        doing = ", ".join(sorted(_doing(step, now) for step in steps if not step.ended_at))
+        doing = doing or (_before_steps(run, now) if run and not steps else "")
         if doing and doing != said:
             said = doing
             say(doing)
@@ -146,9 +149,25 @@ def run_end(
     return lookup.the_run(target, run_id)
 
 
-def _doing(step: Step) -> str:
-    """Name a step under way and what it waits for."""
-    return f"{step.step} waits: {failures.plain(step.waits_for)}" if step.waits_for else step.step
+def _doing(step: Step, now: str) -> str:
+    """Name a step under way and what it waits for, or how long it has run."""
+    if step.waits_for:
+        return f"{step.step} waits: {failures.plain(step.waits_for)}"
+    return f"{step.step}{_for_so_long(step.started_at, now)}"
+
+
+def _before_steps(run: Run, now: str) -> str:
+    """Name what a run does before its first step."""
+    if run.dataset_version is None:
+        return "data"
+    if run.validated_at is None:
+        return f"validate{_for_so_long(run.started_at, now)}"
+    return f"packages{_for_so_long(run.packaged_at, now)}" if run.packaged_at else ""
+
+
+def _for_so_long(since: str | None, now: str) -> str:
+    so_far_s = usage.seconds(since, now)
+    return "" if so_far_s is None or so_far_s < 1 else f" {so_far_s:.0f} s"
 
 
 def release_ids(target: Target, pipeline: str) -> set[str]:

@@ -78,7 +78,8 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
         return verdict
     needs_packages = verdict["is_valid"] and environments.are_missing(cloud, begun.project, config)
     if needs_packages:
-        building.first_time(cloud, task, "packaged")
+        at = building.first_time(cloud, task, "packaged")
+        note(cloud, task.pipeline, at, task.run_id, "packages started", "jobs on Lambda need them, and wait")
     return {**verdict, "needs_packages": needs_packages}
 
 

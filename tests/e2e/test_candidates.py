@@ -94,7 +94,8 @@ def test_candidates_are_halved_by_what_a_file_says_and_one_failure_loses_no_othe
     assert best["metrics"]["validation:accuracy"] > 0.6
     assert found["evaluation"]["accuracy"] > 0.6
     shown = sluice(loop, "run", run["run_id"])
-    assert [stage["name"] for stage in shown["graph"]][3:6] == ["train", "train rung 1", "train rung 2"]
+    stages = [stage["name"] for stage in shown["graph"]]
+    assert [name for name in stages if "train" in name] == ["train", "train rung 1", "train rung 2"]
     other = loop.run_after("b.csv", rows(200, seed=2))
     gates = {gate["gate"]: gate for gate in step_of(other, "gates")["detail"]}
     (against,) = (gate for text, gate in gates.items() if "champion" in text)

@@ -13,7 +13,7 @@ from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from caching_world import Caching
 from command_world import Stack
 from sluice.catalog.changes import builds
-from sluice_cli import candidate_commands, log_streams, main
+from sluice_cli import candidate_commands, log_streams, main, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
 
@@ -202,7 +202,8 @@ def test_a_run_is_shown_as_a_graph_with_what_was_chosen_and_why(world: World) ->
     found = [line.split() for line in text.splitlines()]
     assert "  cause: 1 new object" in text
     stages = [line.split()[1] for line in text.splitlines() if line.startswith("✔")]
-    assert stages == ["data", "validate", "prepare", "train", "select", "evaluate", "gates", "register"]
+    jobs = ["prepare", "train", "select", "evaluate"]
+    assert stages == ["data", "validate", "packages", *jobs, "gates", "register"]
     assert ["├", "train-0", "Completed", "300.0s", "sagemaker", "alpha=0.1", "accuracy", "0.8"] in found
     chosen = ["└", "train-1", "←", "chosen", "Completed", "300.0s", "sagemaker"]
     assert [*chosen, "alpha=0.2", "accuracy", "0.9"] in found
@@ -239,6 +240,32 @@ def test_the_graph_of_a_run_under_way_shows_what_is_to_come(world: World) -> Non
     assert states["register"] == ("waiting", "gates")
 
 
+def test_a_step_and_the_building_of_packages_say_how_long_they_have_taken(world: World) -> None:
+    world.upload("a.csv")
+    world.later(minutes=2)
+    world.ask()
+    task = world.common(RUN) | {"dataset_version": world.prepare_run()["dataset_version"]}
+    world.invoke("validate_data", task)
+    world.cloud.catalog.apply(builds.reach(PIPELINE, RUN, "packaged", world.cloud.now()))
+    world.later(seconds=18)
+    assert ["▸", "packages", "18.0s", "so", "far"] in lines("run", RUN)
+    assert waiting_for(world) == "packages 18 s"
+    world.start("prepare")
+    world.later(seconds=7)
+    (prepare,) = [line for line in lines("run", RUN) if "prepare" in line and "InProgress" in line]
+    assert " ".join(prepare).startswith("▸ prepare InProgress 7.0s so far")
+    assert ["✔", "packages", "18.0s"] in lines("run", RUN)
+    assert waiting_for(world) == "prepare 7 s"
+
+
+def waiting_for(world: World) -> str:
+    """What a command that waits for the run says at once."""
+    said = list[str]()
+    with pytest.raises(CommandError, match="in vain"):
+        waiting.run_end(Stack(world.cloud), PIPELINE, RUN, said.append, timeout_s=0)  # type: ignore[arg-type]
+    return said[0]
+
+
 def test_data_that_several_invocations_read_say_how_far_they_are(world: World) -> None:
     world.upload("a.csv")
     world.later(minutes=2)
@@ -257,6 +284,7 @@ def test_the_graph_of_a_failed_run_ends_where_it_failed(world: World) -> None:
     assert [(stage["name"], stage["state"]) for stage in graph] == [
         ("data", "done"),
         ("validate", "done"),
+        ("packages", "done"),
         ("prepare", "failed"),
     ]
     assert "last words" in call("run", RUN).stdout

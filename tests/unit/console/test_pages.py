@@ -136,6 +136,15 @@ def test_while_a_run_is_under_way_the_page_asks_again_and_offers_to_stop_it(
     assert [form["action"] for form in Page(html).forms] == ["/acts/stop"]
 
 
+def test_a_step_under_way_says_how_long_it_has_run_on_the_page(
+    cloud: fakes.Cloud, invoke: build_world.Invoke
+) -> None:
+    world = build_world.World.of_prepared_run(cloud, invoke)
+    world.start("prepare")
+    world.later(seconds=75)
+    assert "1 min 15 s so far" in page(cloud, f"/runs/{RUN}").words
+
+
 def test_an_approver_sees_whose_name_stands_under_which_digests(built: build_world.World) -> None:
     shown = page(built.cloud, f"/models/{BUILDS}/1")
     run = built.catalog_run()

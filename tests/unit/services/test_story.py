@@ -122,6 +122,8 @@ def test_a_version_that_a_rollback_put_back_says_what_was_taken_back_and_why(wor
     world.run_all()
     found = told(world)
     assert found["serves"]["version"] == 1
+    # It bakes again, and is known to be good all the same.
+    assert (found["serves"]["has_outlived_bake"], found["serves"]["is_known_good"]) == (False, True)
     rollback = found["releases"][-1]
     assert rollback["release_id"] == found["serves"]["release_id"]
     assert (rollback["cause"], rollback["status"]) == ("alarm", "released")

@@ -101,6 +101,9 @@ def _about(stage: Mapping[str, Any], view: Mapping[str, Any]) -> str:
         return words.short(view["dataset_version"])
     if stage["name"] == "validate" and stage["state"] == "running" and view.get("known_objects"):
         return f"{words.count_of(view['known_objects'], 'object')} read"
+    if stage["name"] == "packages":
+        seconds = stage.get("so_far_s") or stage.get("took_s")
+        return words.took(seconds) if seconds else str(stage["state"])
     return str(stage["state"])
 
 
@@ -117,6 +120,8 @@ def _node(step: Mapping[str, Any], view: Mapping[str, Any], *, is_chosen: bool) 
     said = ["cached" if step.get("cached") else words.status(status).lower()]
     if step.get("took_s") is not None and not step.get("cached") and step.get("job_name"):
         said.append(words.took(step["took_s"]))
+    elif step.get("so_far_s"):
+        said.append(words.took(step["so_far_s"]))
     if step.get("cost_usd"):
         said.append(words.money(step["cost_usd"]))
     if status == "Completed" and len(said) > 1:

@@ -81,8 +81,14 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
     ]
     steps += _under_way(cloud, run_id, item, steps)
     steps.sort(key=started)
+    now, stages = cloud.now(), graph.stages(item, steps)
+    for stage in stages:
+        if stage["name"] == graph.PACKAGES and stage["state"] == "running":
+            stage["so_far_s"] = usage.seconds(item["packaged_at"], now)
     for step in steps:
         step["took_s"] = usage.took_s(step)
+        if item.get("status") == "running" and not step.get("ended_at"):
+            step["so_far_s"] = usage.seconds(step.get("started_at"), now)
         if log_job(step):
             backend = step.get("backend", "sagemaker")
             step["log_group"] = log_tails.group(cloud.stack_name, pipeline, step["kind"], backend)
@@ -94,7 +100,7 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         "pipeline": pipeline,
         **keys.shown(item),
         "selected": _selected(steps),
-        "graph": graph.stages(item, steps),
+        "graph": stages,
         "model": models.model_name(cloud, pipeline, item.get("model_package_arn")),
         "model_status": _model_status(cloud, item.get("model_package_arn")),
         "steps": steps,

@@ -74,17 +74,20 @@ def why(cloud: Cloud, pipeline: str, stage: str, *, is_glance: bool = False) -> 
         return {**head, "serves": None, "retired": found.retired}
     run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
     said = Timeline.of(cloud, live, looks_back=not is_glance)
+    deployed = _deployments(cloud, live)
     return {
         **head,
-        "serves": _serves(cloud, live),
+        "serves": _serves(cloud, live, deployed),
         **(_origin(cloud, run) if run else dict.fromkeys(("data", "run", "candidates", "gates"))),
         "approvals": _approvals(cloud, live.package_arn),
-        "releases": _releases(cloud, live, said),
+        "releases": _releases(cloud, live, deployed, said),
         "since": _since(cloud, live, said),
     }
 
 
-def _serves(cloud: Cloud, live: Deployment) -> Part:
+def _serves(cloud: Cloud, live: Deployment, deployed: Sequence[Deployment]) -> Part:
+    """Return what serves; one that came back as the known good outlived an earlier bake."""
+    of_version = [each for each in deployed if each.stage == live.stage and each.model == live.model]
     return {
         "model": models.model_name(cloud, live.pipeline, live.package_arn),
         "version": live.package_version,
@@ -93,6 +96,7 @@ def _serves(cloud: Cloud, live: Deployment) -> Part:
         "promoted_at": live.promoted_at,
         "bake_until": live.bake_until,
         "has_outlived_bake": live.outlived_its_bake(cloud.now()),
+        "is_known_good": any(each.outlived_its_bake(cloud.now()) for each in (live, *of_version)),
         "replaces": live.replaces,
     }
 
@@ -196,10 +200,10 @@ def _approvals(cloud: Cloud, arn: str) -> list[Part]:
     ]
 
 
-def _releases(cloud: Cloud, live: Deployment, said: Timeline) -> list[Part]:
+def _releases(cloud: Cloud, live: Deployment, deployed: Sequence[Deployment], said: Timeline) -> list[Part]:
     """Return the releases of the version, to every stage, in order of time, with what happened in each."""
     found = dict[str, list[Deployment]]()
-    for deployment in _deployments(cloud, live):
+    for deployment in deployed:
         if deployment.is_of(live.package_arn, live.run_id):
             found.setdefault(deployment.release_id, []).append(deployment)
     # A rollback to the version is named for the one that it took back.
