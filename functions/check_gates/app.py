@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog.changes import builds
+from sluice.catalog import keys
+from sluice.catalog.changes import Change, builds
 from sluice.catalog.records.builds import Run, Step
 from sluice.domain import canonical, failures, names
 from sluice.domain.build import gate_report, gates
@@ -18,8 +20,8 @@ from sluice.events import CheckGatesTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import building, judging
-from sluice.services.judging import Scored
-from sluice.services.timeline import note
+from sluice.services.judging import ROLES, Scored
+from sluice.services.timeline import note, noting
 from sluice.tasks import machine_task
 
 
@@ -29,45 +31,45 @@ from sluice.tasks import machine_task
 def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
-    begun = building.find_begun(cloud, task)
-    scored = Scored(cloud, task.pipeline, task.run_id)
-    candidate = scored.evaluation("candidate")
-    _record_metrics(cloud, task, "candidate", candidate)
+    evaluated = [keys.step_key(task.run_id, names.evaluate_step(role)) for role in ROLES]
+    begun = building.find_begun(cloud, task, *evaluated)
+    steps = [Step.of(item) if item else None for item in begun.others]
+    scored = Scored(cloud, task.pipeline, task.run_id, steps)
     if begun.run.reproduces:
-        return _compare(cloud, begun.run, candidate)
+        return _compare(cloud, task, begun.run, scored.evaluation("candidate"))
     judged = judging.judge(scored, begun.config(), task.champion, task.evaluations)
-    verdict = judged.verdict
-    if judged.role is not None:
-        _record_metrics(cloud, task, judged.role, scored.evaluation(judged.role))
-    now = building.first_time(cloud, task, "judged")
-    _write(cloud, task, verdict, candidate, now)
-    _record(cloud, task, verdict, candidate, now)
+    verdict, candidate = judged.verdict, scored.evaluation("candidate")
+    others = {judged.role: scored.evaluation(judged.role)} if judged.role is not None else {}
+
+    def record(at: str) -> list[Change]:
+        _write(cloud, task, verdict, candidate, at)
+        measured = _metrics(task, {"candidate": candidate, **others}, at)
+        return [*measured, *_judgement(task, verdict, candidate, at)]
+
+    building.reach(cloud, task, begun.run, "judged", record)
     return {"is_better": verdict.passed, "reasons": failures.bounded(verdict.reasons)}
 
 
-def _compare(cloud: Cloud, run: Run, candidate: Evaluation) -> dict[str, Any]:
+def _compare(cloud: Cloud, task: CheckGatesTask, run: Run, candidate: Evaluation) -> dict[str, Any]:
     """Compare a reproduction with what it reproduces; it is never better, so that it is never registered."""
     from sluice.services import reproducing
 
+    building.reach(cloud, task, run, "judged", lambda at: _metrics(task, {"candidate": candidate}, at))
     found = reproducing.compare(cloud, run, candidate.document)
     note(cloud, run.pipeline, cloud.now(), run.run_id, found.verdict, "; ".join(found.reasons))
     return {"is_better": False, "reasons": failures.bounded(found.reasons)}
 
 
-def _record_metrics(cloud: Cloud, task: CheckGatesTask, role: str, evaluation: Evaluation) -> None:
-    """Record a model's metrics with the step that measured them."""
-    step = names.evaluate_step(role)
-    metrics = gates.metric_values(evaluation.document)
-    cloud.catalog.apply(builds.measure_step(task.run_id, step, metrics, evaluation.remark))
-    if evaluation.remark:
-        note(
-            cloud,
-            task.pipeline,
-            building.first_time(cloud, task, "judged"),
-            task.run_id,
-            f"{step}: remark",
-            evaluation.remark,
-        )
+def _metrics(task: CheckGatesTask, evaluated: Mapping[str, Evaluation], at: str) -> list[Change]:
+    """Record models' metrics with the steps that measured them."""
+    changes = list[Change]()
+    for role, evaluation in evaluated.items():
+        step, remark = names.evaluate_step(role), evaluation.remark
+        metrics = gates.metric_values(evaluation.document)
+        changes.append(builds.measure_step(task.run_id, step, metrics, remark))
+        if remark:
+            changes.append(noting(task.pipeline, at, task.run_id, f"{step}: remark", remark))
+    return changes
 
 
 def _write(
@@ -88,7 +90,7 @@ def _write(
     cloud.objects.write(uri, canonical.to_json(document), "application/json")
 
 
-def _record(cloud: Cloud, task: CheckGatesTask, verdict: Verdict, candidate: Evaluation, now: str) -> None:
+def _judgement(task: CheckGatesTask, verdict: Verdict, candidate: Evaluation, now: str) -> list[Change]:
     step = Step(
         run_id=task.run_id,
         step=names.GATES,
@@ -100,7 +102,9 @@ def _record(cloud: Cloud, task: CheckGatesTask, verdict: Verdict, candidate: Eva
         # Pin what was judged: any job of the run may overwrite it before the registration.
         evaluation_sha256=candidate.sha256,
     )
-    cloud.catalog.apply(builds.record_step(step))
     event = "gates passed" if verdict.passed else "gates failed"
     reasons = verdict.reasons or tuple(f"{result.gate}: {result.reason}" for result in verdict.results)
-    note(cloud, task.pipeline, now, task.run_id, event, "; ".join(reasons))
+    return [
+        builds.record_step(step),
+        noting(task.pipeline, now, task.run_id, event, "; ".join(reasons)),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -20,18 +21,26 @@ from sluice.events import ObjectCreated, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
 from sluice.services import arrivals, batching, finding, hashing, metering
-from sluice.services.timeline import note
+from sluice.services.arrivals import together
+from sluice.services.timeline import note, noting
 
 
 @logger.inject_lambda_context(clear_state=True)
 @event_parser(model=ObjectCreated)
 def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()
-    head = finding.find_object(cloud, event.bucket, event.key, event.version_id)
+    head, pipeline = together(
+        partial(finding.find_object, cloud, event.bucket, event.key, event.version_id),
+        partial(_pipeline_of, cloud, event.key),
+    )
     if head is None:
         return {"status": "gone"}
     logger.append_keys(key=head.key, version_id=head.version_id)
-    pipeline, known = _pipelines(cloud, head.key)
+    if head.key != event.key:
+        pipeline = _pipeline_of(cloud, head.key)
+    known = (
+        [pipeline.name] if pipeline else [item["gsi1sk"] for item in cloud.catalog.listing(keys.PIPELINES)]
+    )
     verdict = uploads.classify(head, known, pipeline.control_name if pipeline else None)
     logger.info("classified", extra={"status": verdict.status, "reason": verdict.reason})
     match verdict.status:
@@ -48,12 +57,9 @@ def lambda_handler(event: ObjectCreated, context: LambdaContext) -> dict[str, st
     return {"status": verdict.status}
 
 
-def _pipelines(cloud: Cloud, key: str) -> tuple[Pipeline | None, list[str]]:
-    """Read the key's pipeline consistently; only if it does not exist list all others, to suggest one."""
+def _pipeline_of(cloud: Cloud, key: str) -> Pipeline | None:
     name, _ = locations.parse_key(key)
-    if name is not None and (pipeline := _pipeline(cloud, name)):
-        return pipeline, [name]
-    return None, [item["gsi1sk"] for item in cloud.catalog.listing(keys.PIPELINES)]
+    return None if name is None else _pipeline(cloud, name)
 
 
 def _pipeline(cloud: Cloud, name: str) -> Pipeline | None:
@@ -71,6 +77,8 @@ def _record(
 ) -> bool:
     """Record the arrival; False if its digest takes longer than this function may run."""
     pipeline, heard_at = str(verdict.pipeline), cloud.now()
+    event = "batch marked" if status == "control" else "data arrived"
+    noted = noting(pipeline, _arrived_at(head), head.key, event, f"{head.size_bytes} bytes")
     if (arrival := arrivals.find(cloud, pipeline, head.key, head.version_id)) is None:
         sha256 = hashing.digest(cloud, head, context.get_remaining_time_in_millis)
         if sha256 is None:
@@ -83,10 +91,13 @@ def _record(
         )
         # While this hashed it, another event may have recorded the arrival, which may have moved on.
         is_new = head.sha256 or arrivals.find(cloud, pipeline, head.key, head.version_id) is None
-        if is_new and cloud.catalog.apply(changes.add_arrival(arrival)) and status == "pending":
+        added = changes.add_arrival(arrival)
+        # Another version of the same second and size has the same entry.
+        is_added = is_new and (cloud.catalog.apply(added, noted) or cloud.catalog.apply(added))
+        if is_added and status == "pending":
             metering.arrived(cloud, pipeline, head.size_bytes)
-    event = "batch marked" if status == "control" else "data arrived"
-    note(cloud, pipeline, arrival.arrived_at, head.key, event, f"{head.size_bytes} bytes")
+    else:
+        cloud.catalog.apply(noted)
     if arrival.status == status:
         # Read this after the arrival was written, so that a request that is already due sees the arrival.
         batching.ask_once(cloud, _pipeline(cloud, pipeline) or Pipeline(pipeline, ""))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -28,8 +29,9 @@ from sluice.events import RegisterModelTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import announcing, artifacts, building, recalling
+from sluice.services.arrivals import together
 from sluice.services.building import Begun
-from sluice.services.timeline import note
+from sluice.services.timeline import noting
 from sluice.tasks import machine_task
 
 
@@ -59,11 +61,19 @@ class ModelChangedError(BuildError):
 def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str, Any]:
     cloud = wiring.cloud()
     logger.append_keys(run_id=task.run_id)
-    begun = building.find_begun(cloud, task, keys.dataset_key(task.pipeline, task.dataset_version))
+    begun, recorded, recalls = together(
+        partial(building.find_begun, cloud, task, keys.dataset_key(task.pipeline, task.dataset_version)),
+        partial(_steps, cloud, task.run_id),
+        partial(recalling.find, cloud, task.pipeline),
+    )
     if begun.run.reproduces:
         raise ReproductionError(f"{task.run_id} reproduces {begun.run.reproduces}: it registers nothing")
     config = begun.config()
-    document, sha256 = _manifest(cloud, task, begun, config)
+    (document, sha256), _ = together(
+        partial(_manifest, cloud, task, begun, config, recorded),
+        # A clean-up of the registry may have deleted the group.
+        partial(building.ensure_group, cloud, config),
+    )
     manifest_uri = building.locations(cloud, task.pipeline).run_manifest(task.run_id)
     request = run_manifest.package_request(
         config,
@@ -74,8 +84,6 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         # After a recall a person looks at the next model, whatever the project says.
         may_approve=cloud.allows_automatic_approval and not recalling.open_recalls(cloud, task.pipeline),
     )
-    # A clean-up of the registry may have deleted the group.
-    building.ensure_group(cloud, config)
     arn = cloud.registry.create_package(request)
     package = cloud.registry.describe_package(arn)
     if package is None:
@@ -86,33 +94,50 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         "manifest_uri": manifest_uri,
         "manifest_sha256": sha256,
     }
-    _record(cloud, task, begun, package, registered)
+    recalling.note_rebuilt(cloud, recalls, task.pipeline, task.run_id, begun.run.started_at, arn)
+    # The time of the first attempt.
+    _record(cloud, task, begun, package, registered, document["created_at"])
     return registered
 
 
 def _manifest(
-    cloud: Cloud, task: RegisterModelTask, begun: Begun, config: PipelineConfig
+    cloud: Cloud,
+    task: RegisterModelTask,
+    begun: Begun,
+    config: PipelineConfig,
+    recorded: Sequence[Mapping[str, Any]],
 ) -> tuple[dict[str, Any], str]:
     """Return the run's manifest and its sha256; keep an earlier attempt's, as a package may name it.
 
     The run's item identifies it: it holds the digest before the object exists.
     """
     uri = building.locations(cloud, task.pipeline).run_manifest(task.run_id)
-    data = _written(cloud, uri)
     claimed = begun.run.manifest_sha256
-    if data is not None and claimed is None:
-        # Another attempt wrote it meanwhile, and claimed it before.
-        run = building.find_run(cloud, task.pipeline, task.run_id)
-        claimed = run.manifest_sha256 if run else None
+    data = _written(cloud, uri) if claimed is not None else None
     if data is None:
-        data = _new_manifest(cloud, task, begun, config).to_json()
-        claimed = hashlib.sha256(data).hexdigest()
-        cloud.catalog.apply(builds.claim_manifest(task.pipeline, task.run_id, claimed))
+        made = _new_manifest(cloud, task, begun, config, recorded)
+        data, claimed = _claimed(cloud, task, begun.run, made)
         if not cloud.objects.create(uri, data, "application/json"):
             data = cloud.objects.read(uri)
     if hashlib.sha256(data).hexdigest() != claimed:
         raise ForeignManifestError(f"{uri} was not written by this run: nothing is registered by it")
     return json.loads(data), claimed
+
+
+def _claimed(cloud: Cloud, task: RegisterModelTask, run: Run, made: RunManifest) -> tuple[bytes, str]:
+    """Claim a manifest that is made now; returns it and its sha256.
+
+    It has a fixed time, so that parallel attempts write the same bytes: a package may name them already.
+    """
+    if run.registered_at is None:
+        data = made.to_json()
+        sha256 = hashlib.sha256(data).hexdigest()
+        if cloud.catalog.apply(builds.claim_manifest(run.pipeline, run.run_id, sha256, made.created_at)):
+            return data, sha256
+    data = replace(made, created_at=building.first_time(cloud, task, "registered")).to_json()
+    sha256 = hashlib.sha256(data).hexdigest()
+    cloud.catalog.apply(builds.claim_manifest(run.pipeline, run.run_id, sha256))
+    return data, sha256
 
 
 def _written(cloud: Cloud, uri: str) -> bytes | None:
@@ -122,40 +147,45 @@ def _written(cloud: Cloud, uri: str) -> bytes | None:
         return None
 
 
-def _new_manifest(cloud: Cloud, task: RegisterModelTask, begun: Begun, config: PipelineConfig) -> RunManifest:
-    from sluice.services import environments  # what it loads with it is needed here alone
-
-    run, project = begun.run, begun.project
-    recorded = _steps(cloud, task.run_id)
-    folder = _evaluation_folder(cloud, task, recorded)
-    evaluation_uri = f"{folder}/{EVALUATION_FILE}"
-    content = cloud.objects.read(evaluation_uri)
+def _new_manifest(
+    cloud: Cloud,
+    task: RegisterModelTask,
+    begun: Begun,
+    config: PipelineConfig,
+    recorded: Sequence[Mapping[str, Any]],
+) -> RunManifest:
+    run, project, chosen = begun.run, begun.project, task.candidate
+    evaluation_uri = f"{_evaluation_folder(cloud, task, recorded)}/{EVALUATION_FILE}"
+    content, described, model, code, bundle, written, (cause, actor) = together(
+        partial(cloud.objects.read, evaluation_uri),
+        partial(artifacts.described, cloud, recorded),
+        partial(_pinned, cloud, task, "model", chosen.step, chosen.model_uri, chosen.model_version_id),
+        partial(_code, cloud, task, project),
+        partial(_bundle, cloud, project),
+        partial(artifacts.of_steps, cloud, recorded),
+        partial(_why, cloud, task, run),
+    )
     evaluation = evaluations.read(content)
-    step = task.candidate.step
-    steps = {each["step"]: artifacts.reported(cloud, each) for each in recorded}
+    steps = {each["step"]: each for each in described}
     # Runs that were under way during an update of the stack have no digest.
     if steps[names.GATES].get("evaluation_sha256") not in (None, evaluation.sha256):
         raise EvaluationChangedError(f"{evaluation_uri} was written again after the gates judged it")
-    model = _pinned(cloud, task, "model", step, task.candidate.model_uri, task.candidate.model_version_id)
     judged = Artifact("evaluation", "evaluate-candidate", evaluation_uri, evaluation.sha256, len(content))
-    code = _code(cloud, task, project)
-    cause, actor = _why(cloud, task, run)
     return RunManifest(
         pipeline=task.pipeline,
         run_id=task.run_id,
-        # Use a fixed time, so that parallel attempts write the same bytes: a package may name them already.
-        created_at=building.first_time(cloud, task, "registered"),
+        created_at=cloud.now(),
         inputs=_inputs(task, begun),
-        parameters=run_manifest.parameters(config, steps[step]["detail"]),
-        steps=environments.with_packages(cloud, steps.values()),
-        candidate=step,
+        parameters=run_manifest.parameters(config, steps[chosen.step]["detail"]),
+        steps=described,
+        candidate=chosen.step,
         champion=task.champion,
         artifacts=[
             artifacts.produced(model, steps),
             code,
             artifacts.produced(judged, steps),
-            _bundle(cloud, project),
-            *artifacts.of_steps(cloud, steps.values()),
+            bundle,
+            *written,
         ],
         serving=Serving(
             run_manifest.container(config, cloud.region, model.uri, code.uri),
@@ -256,13 +286,13 @@ def _record(
     begun: Begun,
     package: Mapping[str, Any],
     registered: dict[str, Any],
+    now: str,
 ) -> None:
-    catalog, arn = cloud.catalog, registered["model_package_arn"]
-    now = building.first_time(cloud, task, "registered")
+    arn, uri = registered["model_package_arn"], registered["manifest_uri"]
     _record_package(cloud, task, arn, package, now)
     digest = serving.container(package).get("ImageDigest")
-    catalog.apply(builds.register_model(task.pipeline, task.run_id, arn, registered["manifest_uri"], digest))
-    catalog.apply(builds.note_package(task.pipeline, arn))
+    status = package["ModelApprovalStatus"]
+    name = packages.version_name(package["ModelPackageGroupName"], registered["package_version"])
     step = Step(
         run_id=task.run_id,
         step="register",
@@ -272,15 +302,16 @@ def _record(
         ended_at=now,
         detail=registered,
     )
-    catalog.apply(builds.record_step(step))
+    building.apply_each(
+        cloud,
+        builds.register_model(task.pipeline, task.run_id, arn, uri, digest),
+        builds.note_package(task.pipeline, arn),
+        builds.record_step(step),
+        noting(task.pipeline, now, task.run_id, "model registered", f"{name}, {status}"),
+    )
     # A push that waives the comparison with the champion does so for one model, which is this one.
     if begun.project.replaces_champion_at:
-        catalog.apply(builds.use_up_replacement(task.pipeline, task.project_version, task.run_id))
-    recalling.note_rebuilt(cloud, task.pipeline, task.run_id, begun.run.started_at, arn)
-    status = package["ModelApprovalStatus"]
-    name = packages.version_name(package["ModelPackageGroupName"], registered["package_version"])
-    detail = f"{name}, {status}"
-    note(cloud, task.pipeline, now, task.run_id, "model registered", detail)
+        cloud.catalog.apply(builds.use_up_replacement(task.pipeline, task.project_version, task.run_id))
     if status == PENDING:
         why = f"{task.run_id} registered it: its gates passed"
         announcing.approval_awaited(cloud, task.pipeline, name, arn, now, run_id=task.run_id, reason=why)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import Step
+from sluice.catalog.changes import Change, builds
+from sluice.catalog.records.builds import Run, Step
 from sluice.domain import failures, names, wording
 from sluice.domain.build import archives, candidates, champions, selection
 from sluice.domain.build.errors import BuildError, DatasetChangedError
@@ -19,8 +20,9 @@ from sluice.events import SelectCandidateTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import building, championing, measuring, presence
+from sluice.services.arrivals import together
 from sluice.services.building import Begun
-from sluice.services.timeline import note
+from sluice.services.timeline import noting
 from sluice.tasks import machine_task
 
 _KEYS_SHOWN = 5
@@ -38,16 +40,19 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
     logger.append_keys(run_id=task.run_id)
     begun = building.find_begun(cloud, task, *presence.known_by(task.pipeline))
     run, config = begun.run, begun.config()
-    _check_unchanged(cloud, task, begun)
     if config.build is not None:
+        _check_unchanged(cloud, task, begun)
         return _taken_over(cloud, task, begun)
-    trained, next_rung = _trained(cloud, task, config.train)
-    if next_rung:
-        return {"is_final": False, "candidates": next_rung}
-    model, found = _best(cloud, task, trained, config.train)
-    # A reproduction is compared with what it reproduces.
-    champion = None if run.reproduces else championing.find(cloud, run, begun.project, config)
-    _record(cloud, task, config.train, found, champion)
+    _, chosen, champion = together(
+        partial(_check_unchanged, cloud, task, begun),
+        partial(_choose, cloud, task, config.train),
+        # A reproduction is compared with what it reproduces.
+        lambda: None if run.reproduces else championing.find(cloud, run, begun.project, config),
+    )
+    if isinstance(chosen, list):
+        return {"is_final": False, "candidates": chosen}
+    model, found = chosen
+    _record(cloud, task, run, config.train, found, champion)
     return {
         "is_final": True,
         # Pin the version: any job of the run may overwrite the model before the registration.
@@ -69,7 +74,7 @@ def _taken_over(cloud: Cloud, task: SelectCandidateTask, begun: Begun) -> dict[s
     if problem := taking_over.take_champion(cloud, task, champion):
         champion = {**(champion or {}), "problem": problem}
     detail = {"objective": None, "direction": None, "ranked": [names.PIPELINE]}
-    _record_selection(cloud, task, detail, f"the pipeline registered it as {found.package}", champion)
+    _record_selection(cloud, task, run, detail, f"the pipeline registered it as {found.package}", champion)
     model = {"step": names.PIPELINE, "model_uri": found.model_uri, "model_version_id": found.model_version_id}
     return {
         "is_final": True,
@@ -78,6 +83,14 @@ def _taken_over(cloud: Cloud, task: SelectCandidateTask, begun: Begun) -> dict[s
         "evaluations": champions.evaluations(found.model_uri, task.project_version, champion),
         "champion": None if champion is None else champions.identity(champion),
     }
+
+
+def _choose(
+    cloud: Cloud, task: SelectCandidateTask, train: Train
+) -> list[str] | tuple[dict[str, str], Selection]:
+    """Return the names of the next rung's candidates, or the best one's model if there is none."""
+    trained, next_rung = _trained(cloud, task, train)
+    return next_rung or _best(cloud, task, trained, train)
 
 
 def _trained(cloud: Cloud, task: SelectCandidateTask, train: Train) -> tuple[list[Trained], list[str]]:
@@ -123,6 +136,7 @@ def _best(
 def _record(
     cloud: Cloud,
     task: SelectCandidateTask,
+    run: Run,
     train: Train,
     found: Selection,
     champion: dict[str, Any] | None,
@@ -133,33 +147,34 @@ def _record(
         "direction": train.candidates.direction,
         "ranked": [each.step for each in found.ranked],
     }
-    _record_selection(cloud, task, detail, selection.why(train, found), champion)
+    _record_selection(cloud, task, run, detail, selection.why(train, found), champion)
     _remark(cloud, task, found)
 
 
 def _record_selection(
     cloud: Cloud,
     task: SelectCandidateTask,
+    run: Run,
     detail: dict[str, Any],
     why: str,
     champion: dict[str, Any] | None,
 ) -> None:
-    now = building.first_time(cloud, task, "selected")
-    step = Step(
-        run_id=task.run_id,
-        step=names.SELECT,
-        status="Completed",
-        kind="selection",
-        started_at=now,
-        ended_at=now,
-        detail={
-            **detail,
-            "why": why,
-            "champion": None if champion is None else champions.identity(champion),
-        },
-    )
-    cloud.catalog.apply(builds.record_step(step))
-    note(cloud, task.pipeline, now, task.run_id, "candidate selected", why)
+    identity = None if champion is None else champions.identity(champion)
+
+    def record(at: str) -> list[Change]:
+        step = Step(
+            run_id=task.run_id,
+            step=names.SELECT,
+            status="Completed",
+            kind="selection",
+            started_at=at,
+            ended_at=at,
+            detail={**detail, "why": why, "champion": identity},
+        )
+        noted = noting(task.pipeline, at, task.run_id, "candidate selected", why)
+        return [builds.record_step(step), noted]
+
+    building.reach(cloud, task, run, "selected", record)
 
 
 def _remark(cloud: Cloud, task: SelectCandidateTask, found: Selection) -> None:

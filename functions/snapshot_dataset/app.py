@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -30,9 +31,10 @@ from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.quality.validation import Report, Violation
 from sluice.services import arrivals, batching, building, datasets, presence, recalling
+from sluice.services.arrivals import together
 from sluice.services.building import Begun
 from sluice.services.datasets import Held
-from sluice.services.timeline import note
+from sluice.services.timeline import note, noting
 from sluice.tasks import machine_task
 
 if TYPE_CHECKING:
@@ -51,11 +53,19 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     run, (pipeline, counts) = begun.run, begun.others
     if run.given_dataset:
         return _given(cloud, task, begun, run.given_dataset)
-    former = _former(cloud, task.pipeline, pipeline)
-    made = _make(cloud, task, begun.config().data, former, is_listed=presence.is_few(counts))
+    former, recalls, waiting = together(
+        partial(_former, cloud, task.pipeline, pipeline),
+        partial(recalling.find, cloud, task.pipeline),
+        partial(_waiting, cloud, task.pipeline),
+    )
+    recalled = {each.sha256: each for each in recalls}
+    is_listed = presence.is_few(counts)
+    made = _make(cloud, task, begun.config().data, former, recalled, waiting, is_listed=is_listed)
     version = made.head.version
-    _record(cloud, task, made)
-    reasons = _skip_reasons(cloud, task, made.head, begun.project)
+    _, reasons = together(
+        partial(_record, cloud, task, made),
+        partial(_skip_reasons, cloud, task, made.head, begun.project),
+    )
     _take_up(cloud, task, version, made.found)
     if reasons:
         _set_aside_again(cloud, task.pipeline, version, made.fresh)
@@ -127,18 +137,25 @@ def _former(cloud: Cloud, pipeline: str, item: Item | None) -> _Former | None:
     return None if version is None else _Former(version, datasets.find_head(cloud, pipeline, version))
 
 
-def _make(cloud: Cloud, task: BuildTask, data: Data, former: _Former | None, *, is_listed: bool) -> _Made:
-    recalled = {each.sha256: each for each in recalling.find(cloud, task.pipeline)}
+def _make(
+    cloud: Cloud,
+    task: BuildTask,
+    data: Data,
+    former: _Former | None,
+    recalled: Mapping[str, Recall],
+    waiting: list[Arrival],
+    *,
+    is_listed: bool,
+) -> _Made:
     while True:
-        waiting = _waiting(cloud, task.pipeline)
         whole = data.mode == "replace"
         found = batching.find(cloud, task.pipeline, data.complete_when, waiting, whole=whole)
         known = _known(cloud, task.pipeline, data, former, waiting, recalled, is_listed=is_listed)
         parts = _parts(cloud, task.pipeline, data, known, batches.ready(found)).without(recalled)
-        if recalling.set_aside_waiting(cloud, waiting, recalled):
-            continue
-        if not _set_aside_obstructed(cloud, task.pipeline, data.mode, parts):
+        is_aside = recalling.set_aside_waiting(cloud, waiting, recalled)
+        if not is_aside and not _set_aside_obstructed(cloud, task.pipeline, data.mode, parts):
             break
+        waiting = _waiting(cloud, task.pipeline)
     manifest = _combine(cloud, task.pipeline, data, waiting, parts)
     _say_doubt(cloud, task, data, parts.complete)
     if former is None or former.head is None:
@@ -178,17 +195,24 @@ def _known(
     is_recalled = any(each.status == "open" for each in recalled.values())
     if former is None:
         return _Known(Held(DatasetManifest(()), {}), presence.listed_versions(cloud, pipeline))
-    touched = set() if is_listed else arrivals.touched(cloud, pipeline, waiting)
-    if former.head is None:
-        held = Held(datasets.find_manifest(cloud, pipeline, former.version), {})
-    elif is_listed or is_recalled or data.mode != "append":
-        held = datasets.find_all(cloud, pipeline, former.head)
+    if is_listed:
+        held, current = together(
+            partial(_all_held, cloud, pipeline, former), partial(presence.listed_versions, cloud, pipeline)
+        )
+        return _Known(held, current)
+    touched = arrivals.touched(cloud, pipeline, waiting)
+    if former.head is None or is_recalled or data.mode != "append":
+        held = _all_held(cloud, pipeline, former)
     else:
         near = presence.related(cloud, pipeline, touched, waiting)
         held = datasets.find_near(cloud, pipeline, former.head, near)
-    if is_listed:
-        return _Known(held, presence.listed_versions(cloud, pipeline))
     return _Known(held, presence.current_versions(cloud, held.objects, touched))
+
+
+def _all_held(cloud: Cloud, pipeline: str, former: _Former) -> Held:
+    if former.head is None:
+        return Held(datasets.find_manifest(cloud, pipeline, former.version), {})
+    return datasets.find_all(cloud, pipeline, former.head)
 
 
 def _waiting(cloud: Cloud, pipeline: str) -> list[Arrival]:
@@ -321,13 +345,12 @@ def _record(cloud: Cloud, task: BuildTask, made: _Made) -> None:
         builds.read_data(task.pipeline, task.run_id, head.version, made.changes),
         builds.index_reader(task.pipeline, task.run_id, head.version, now),
     )
-    if not cloud.catalog.apply(add_dataset(dataset), index_dataset(dataset), *read):
-        # It was made before.
-        cloud.catalog.apply(*read)
-        return
     detail = f"{head.version[:12]}: {wording.count(head.objects, 'object')}, {head.size_bytes} bytes"
     detail += f"; {wording.changes(made.changes)}" if made.changes else ""
-    note(cloud, task.pipeline, now, task.run_id, "dataset versioned", detail)
+    noted = noting(task.pipeline, now, task.run_id, "dataset versioned", detail)
+    if not cloud.catalog.apply(add_dataset(dataset), index_dataset(dataset), *read, noted):
+        # It was made before.
+        cloud.catalog.apply(*read)
 
 
 def _skip_reasons(cloud: Cloud, task: BuildTask, head: DatasetHead, project: Project) -> list[str]:

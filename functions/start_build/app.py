@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog.changes import builds, recalls
-from sluice.catalog.records.builds import Pipeline, Run
+from sluice.catalog.records.builds import Pipeline, Project, Run
 from sluice.domain import actors, names
 from sluice.domain.build.governor import StartBuild, WaitUntil
 from sluice.domain.times import from_iso, to_iso
@@ -68,7 +68,7 @@ def _consider(cloud: Cloud, pipeline: str, awaited: Collection[str | None]) -> N
     _log(pipeline, outlook)
     decision = outlook.decision
     if isinstance(decision, StartBuild):
-        _start(cloud, state, decision, to_iso(now))
+        _start(cloud, state, outlook.project, decision, to_iso(now))
     elif isinstance(decision, WaitUntil):
         batching.ask_later(cloud, pipeline, math.ceil((decision.time - now).total_seconds()))
         if decision.is_budget:
@@ -93,11 +93,11 @@ def _log(pipeline: str, outlook: Outlook) -> None:
     logger.info("decided", extra={"pipeline": pipeline, "decision": str(outlook.decision)})
 
 
-def _start(cloud: Cloud, pipeline: Pipeline, decision: StartBuild, at: str) -> None:
+def _start(cloud: Cloud, pipeline: Pipeline, project: Project, decision: StartBuild, at: str) -> None:
     """Take the build lock and the next number: only one request can."""
     run_id = names.run_id(pipeline.name, pipeline.build_seq + 1)
     if decision.is_recall:
-        _start_recall(cloud, pipeline, run_id, decision.reason, at)
+        _start_recall(cloud, pipeline, project, run_id, decision.reason, at)
         return
     claim = builds.claim_build(
         pipeline,
@@ -107,15 +107,17 @@ def _start(cloud: Cloud, pipeline: Pipeline, decision: StartBuild, at: str) -> N
         budget_day=decision.budget_day,
         budget_used=decision.budget_used,
     )
-    if cloud.catalog.apply(claim):
-        version = pipeline.project_version
-        # What somebody asked for is not skipped, though the data may be those of the last build.
-        actor = actors.of_cause(decision.reason)
-        run = Run(pipeline.name, run_id, "running", version, at, cause=decision.reason, actor=actor)
-        launching.launch(cloud, run)
+    version = pipeline.project_version
+    # What somebody asked for is not skipped, though the data may be those of the last build.
+    actor = actors.of_cause(decision.reason)
+    run = Run(pipeline.name, run_id, "running", version, at, cause=decision.reason, actor=actor)
+    if cloud.catalog.apply(claim, builds.start_run(run)):
+        launching.execute(cloud, run, project)
 
 
-def _start_recall(cloud: Cloud, pipeline: Pipeline, run_id: str, cause: str, at: str) -> None:
+def _start_recall(
+    cloud: Cloud, pipeline: Pipeline, project: Project, run_id: str, cause: str, at: str
+) -> None:
     """Start the build of a recall, which a person asked for: it is not skipped, and what it makes is held."""
     run = Run(
         pipeline.name,
@@ -128,4 +130,4 @@ def _start_recall(cloud: Cloud, pipeline: Pipeline, run_id: str, cause: str, at:
         recalls=pipeline.recalled_key,
     )
     if cloud.catalog.apply(*recalls.claim_build(pipeline, run)):
-        launching.launch(cloud, run)
+        launching.execute(cloud, run, project)

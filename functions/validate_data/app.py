@@ -5,14 +5,15 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
 from sluice.catalog import keys
-from sluice.catalog.changes import builds, data
+from sluice.catalog.changes import Change, builds, data
 from sluice.catalog.records.builds import Pipeline
 from sluice.domain import failures, times
 from sluice.domain.build.errors import BuildError
@@ -42,12 +43,15 @@ from sluice.services import (
     segment_parts,
     segment_readings,
 )
-from sluice.services.arrivals import on_each
+from sluice.services.arrivals import on_each, together
 from sluice.services.building import Begun
 from sluice.services.segment_judging import Unjudged
 from sluice.services.segment_parts import Asked
-from sluice.services.timeline import note
+from sluice.services.timeline import note, noting
 from sluice.tasks import machine_task
+
+if TYPE_CHECKING:
+    from sluice.domain.config import PipelineConfig
 
 # Time for what is left to do after the engine.
 _RESERVE_S = 30
@@ -71,12 +75,17 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
     begun = building.find_begun(cloud, task, keys.pipeline_key(task.pipeline))
     config = begun.config()
     if begun.run.reproduces:
-        verdict = _recorded(cloud, task)
-    else:
-        verdict = _judged(cloud, task, context, config.data, begun)
-    if not verdict.get("is_judged", True):
-        return verdict
-    needs_packages = verdict["is_valid"] and environments.are_missing(cloud, begun.project, config)
+        return _answer(
+            cloud, task, _recorded(cloud, task), environments.are_missing(cloud, begun.project, config)
+        )
+    return _judged(cloud, task, context, config, begun)
+
+
+def _answer(
+    cloud: Cloud, task: ValidateDataTask, verdict: dict[str, Any], are_missing: bool
+) -> dict[str, Any]:
+    """Return a verdict, and whether packages are to be built before the jobs that follow."""
+    needs_packages = verdict["is_valid"] and are_missing
     if needs_packages:
         at = building.first_time(cloud, task, "packaged")
         note(cloud, task.pipeline, at, task.run_id, "packages started", "jobs on Lambda need them, and wait")
@@ -84,18 +93,30 @@ def lambda_handler(task: ValidateDataTask, context: LambdaContext) -> dict[str, 
 
 
 def _judged(
-    cloud: Cloud, task: ValidateDataTask, context: LambdaContext, data: Data, begun: Begun
+    cloud: Cloud, task: ValidateDataTask, context: LambdaContext, config: PipelineConfig, begun: Begun
 ) -> dict[str, Any]:
-    began_s = _left_s(context)
-    head = datasets.find_head(cloud, task.pipeline, task.dataset_version)
-    judged = _judge(cloud, task, context, data, head, _Before.of(begun))
+    began_s, data, before = _left_s(context), config.data, _Before.of(begun)
+    head, baseline, part = together(
+        partial(datasets.find_head, cloud, task.pipeline, task.dataset_version),
+        partial(_baseline, cloud, task, data, before),
+        partial(_part, cloud, task, data, before),
+    )
+    # It is of use if this version only has more objects.
+    former = part if head is not None and head.parent == before.version else None
+    judged = _judge(cloud, task, context, data, head, baseline, former)
     if isinstance(judged.outcome, Unjudged):
         usage = _usage(begun, context, began_s - _left_s(context))
         return _go_on_later(cloud, task, begun, judged.outcome, usage)
-    report, report_uri = judged.outcome.report, _write(cloud, task, head, judged, judged.outcome)
+    report = judged.outcome.report
+    report_uri, _, are_missing = together(
+        partial(_write, cloud, task, judged.outcome),
+        partial(_write_rows, cloud, task, head, judged, judged.outcome),
+        partial(environments.are_missing, cloud, begun.project, config),
+    )
     reasons = failures.bounded(report.reasons[: failures.REASONS_MAX])
     _record(cloud, task, head, judged.objects, report, report_uri, reasons, begun)
-    return {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
+    verdict = {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
+    return _answer(cloud, task, verdict, are_missing)
 
 
 def _go_on_later(
@@ -160,7 +181,8 @@ def _judge(
     context: LambdaContext,
     data: Data,
     head: DatasetHead | None,
-    before: _Before,
+    baseline: Baseline,
+    former: bytes | None,
 ) -> _Judged:
     """Judge what is new together with what is known, or else all data."""
     # A warm function keeps the files in its storage.
@@ -169,7 +191,7 @@ def _judge(
             cloud=cloud,
             pipeline=task.pipeline,
             data=data,
-            baseline=_baseline(cloud, task, data, before),
+            baseline=baseline,
             now=times.from_iso(cloud.now()),
             title=f"{task.pipeline}, data set {task.dataset_version[:12]}",
             folder=Path(folder),
@@ -181,7 +203,7 @@ def _judge(
         if whole := whole_checks(data):
             return _judge_whole(asked, task, head, f"for {', '.join(whole)}")
         try:
-            return _judge_new(asked, task, head, _former_part(cloud, task, head, before))
+            return _judge_new(asked, task, head, former)
         except NeedsWholeError as error:
             logger.info("all data are read", extra={"reason": str(error)})
             return _judge_whole(asked, task, head, f"as {error}")
@@ -277,10 +299,10 @@ def _held(
     return listed, {digest: leaves.of(file) for digest, file in files.items()}
 
 
-def _former_part(cloud: Cloud, task: ValidateDataTask, head: DatasetHead, before: _Before) -> bytes | None:
-    """Return the results of the last valid version, if this one only has more objects, and they are known."""
+def _part(cloud: Cloud, task: ValidateDataTask, data: Data, before: _Before) -> bytes | None:
+    """Return the results of the last valid version, if they are known."""
     version = before.version
-    if version is None or head.parent != version:
+    if version is None or data.mode != "append":
         return None
     try:
         return cloud.objects.read(building.locations(cloud, task.pipeline).dataset_document(version, PART))
@@ -302,9 +324,7 @@ def _baseline(cloud: Cloud, task: ValidateDataTask, data: Data, before: _Before)
     return baselines.find(cloud, task.pipeline, data, before.version if is_later else None)
 
 
-def _write(
-    cloud: Cloud, task: ValidateDataTask, head: DatasetHead | None, judged: _Judged, outcome: Outcome
-) -> str:
+def _write(cloud: Cloud, task: ValidateDataTask, outcome: Outcome) -> str:
     """Write the documents beside the version's manifest; returns the report's URI."""
     places = building.locations(cloud, task.pipeline)
     documents = dict(outcome.documents)
@@ -316,10 +336,15 @@ def _write(
         cloud.objects.write(uri, documents[name], _CONTENT_TYPES[Path(name).suffix])
 
     on_each(list(documents), write)
+    return places.dataset_report(task.dataset_version)
+
+
+def _write_rows(
+    cloud: Cloud, task: ValidateDataTask, head: DatasetHead | None, judged: _Judged, outcome: Outcome
+) -> None:
     # Segments that were read have theirs by now.
     if head is not None and (judged.objects is not None or head.parent is not None):
         datasets.write_rows(cloud, task.pipeline, head, outcome.object_rows)
-    return places.dataset_report(task.dataset_version)
 
 
 def _refuse_many(asked: Asked, task: ValidateDataTask, objects: int, why: str) -> Outcome:
@@ -363,22 +388,35 @@ def _record(
     begun: Begun,
 ) -> None:
     """Record the verdict. A valid version stays so under another contract: later ones build on it."""
-    catalog = cloud.catalog
     verdict = (task.pipeline, task.dataset_version, report.rows, report_uri, reasons)
-    if report.is_valid:
-        # Write the base of later versions first: judged objects outside it would be left out for ever.
-        is_base = begun.run.given_dataset is None
-        if is_base and not catalog.apply(builds.base_on(task.pipeline, task.dataset_version, task.run_id)):
-            raise RunEndedError(f"{task.run_id} has ended, its data are the next run's")
-        catalog.apply(data.accept_dataset(*verdict))
-    else:
-        catalog.apply(data.reject_dataset(*verdict))
-        if building.require_dataset(cloud, task.pipeline, task.dataset_version).status == "rejected":
-            if judged is None and head is not None:
-                judged = datasets.find_near(cloud, task.pipeline, head, _new_keys(cloud, task)).objects
-            held = judged.objects if judged else ()
-            batching.quarantine(cloud, task.pipeline, task.dataset_version, held, report)
-    metering.checked(cloud, task.pipeline, report.rows, is_valid=report.is_valid)
     event = "data valid" if report.is_valid else "data rejected"
     detail = "; ".join(reasons) or f"{report.rows} rows"
-    note(cloud, task.pipeline, building.first_time(cloud, task, "validated"), task.run_id, event, detail)
+    accepted = [data.accept_dataset(*verdict)] if report.is_valid else []
+    if not report.is_valid:
+        cloud.catalog.apply(data.reject_dataset(*verdict))
+        _set_aside(cloud, task, head, judged, report)
+    # Judged objects outside the base of later versions would be left out for ever.
+    is_base = report.is_valid and begun.run.given_dataset is None
+    base = [builds.base_on(task.pipeline, task.dataset_version, task.run_id)] if is_base else []
+
+    def record(at: str) -> list[Change]:
+        return [*accepted, noting(task.pipeline, at, task.run_id, event, detail)]
+
+    if not building.reach(cloud, task, begun.run, "validated", record, first=base):
+        raise RunEndedError(f"{task.run_id} has ended, its data are the next run's")
+    metering.checked(cloud, task.pipeline, report.rows, is_valid=report.is_valid)
+
+
+def _set_aside(
+    cloud: Cloud,
+    task: ValidateDataTask,
+    head: DatasetHead | None,
+    judged: DatasetManifest | None,
+    report: Report,
+) -> None:
+    """Quarantine what a version was rejected for, unless it is valid by a former contract."""
+    if building.require_dataset(cloud, task.pipeline, task.dataset_version).status == "rejected":
+        if judged is None and head is not None:
+            judged = datasets.find_near(cloud, task.pipeline, head, _new_keys(cloud, task)).objects
+        held = judged.objects if judged else ()
+        batching.quarantine(cloud, task.pipeline, task.dataset_version, held, report)

@@ -117,7 +117,7 @@ def test_a_crash_in_between_is_made_good_by_the_retry(
         raise RuntimeError
 
     def crash_at_entry(*changes: Change) -> bool:
-        if changes[0].key["sk"].startswith(keys.TIMELINE):
+        if any(change.key["sk"].startswith(keys.TIMELINE) for change in changes):
             raise RuntimeError
         return apply(*changes)
 

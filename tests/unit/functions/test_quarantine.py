@@ -234,7 +234,7 @@ def test_arrivals_that_others_change_all_the_time_are_tried_again_later(
     upload(world, a=ROWS)
     monkeypatch.setattr(world.cloud.catalog, "apply", lambda *_: False)
     with pytest.raises(ConflictError, match="1 arrivals of reviews could not be settled"):
-        arrivals.settle(world.cloud, PIPELINE, lambda item: True)
+        arrivals.settle(world.cloud, PIPELINE, arrivals.waiting(world.cloud, PIPELINE), lambda item: True)
 
 
 def test_what_changed_since_it_was_read_is_not_set_aside(world: World) -> None:

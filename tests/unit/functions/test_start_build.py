@@ -11,7 +11,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World, requests
 from sluice import ports
 from sluice.catalog import keys
-from sluice.catalog.changes import Change, Put
+from sluice.catalog.changes import Change, Update
 from sluice.ports import Item
 
 
@@ -165,7 +165,7 @@ def test_what_arrives_during_a_build_waits_for_its_end(world: World) -> None:
     assert world.pipeline["in_flight"] == "reviews-00002"
 
 
-@pytest.mark.parametrize("crash_at", ["create", "start"])
+@pytest.mark.parametrize("crash_at", ["start", "record"])
 def test_a_crash_after_the_lock_was_taken_is_made_good_by_the_retry(
     world: World, monkeypatch: pytest.MonkeyPatch, crash_at: str
 ) -> None:
@@ -174,21 +174,34 @@ def test_a_crash_after_the_lock_was_taken_is_made_good_by_the_retry(
     def crash(*_: object) -> None:
         raise RuntimeError
 
-    def crash_at_a_put(*changes: Change) -> bool:
-        if isinstance(changes[0], Put):
+    def crash_at_the_execution(*changes: Change) -> bool:
+        if isinstance(changes[0], Update) and "execution_arn" in changes[0].set:
             crash()
         return apply(*changes)
 
     with monkeypatch.context() as patched:
-        if crash_at == "create":
-            patched.setattr(world.cloud.catalog, "apply", crash_at_a_put)
+        if crash_at == "record":
+            patched.setattr(world.cloud.catalog, "apply", crash_at_the_execution)
         else:
             patched.setattr(world.cloud.workflows, "start", crash)
         assert world.ask() == {"batchItemFailures": [{"itemIdentifier": "0"}]}
-    assert executions(world) == []
+    assert len(executions(world)) == (crash_at == "record")
     assert world.pipeline["in_flight"] == RUN
     assert world.ask() == {"batchItemFailures": []}
     assert [execution["name"] for execution in executions(world)] == [RUN]
+    assert world.play() == "registered"
+
+
+def test_a_lock_that_an_older_stack_took_without_its_run_is_made_good(world: World) -> None:
+    taken = {
+        "in_flight": RUN,
+        "build_seq": 1,
+        "build_cause": "1 new object",
+        "last_build_at": world.cloud.now(),
+    }
+    built = {"built_project_version": world.pipeline["project_version"]}
+    world.cloud.catalog.update(keys.pipeline_key(PIPELINE), {**taken, **built})
+    assert world.ask() == {"batchItemFailures": []}
     assert world.play() == "registered"
 
 

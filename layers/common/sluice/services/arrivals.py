@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sluice.catalog import keys
 from sluice.catalog.changes import arrivals as changes
@@ -35,6 +35,11 @@ def on_each(items: Iterable[_Each], act: Callable[[_Each], _Found]) -> list[_Fou
 
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         return list(pool.map(act, listed))
+
+
+def together(*acts: Callable[[], Any]) -> list[Any]:
+    """Do what does not depend on one another side by side; raises what the first that fails raises."""
+    return on_each(acts, lambda act: act())
 
 
 def find(cloud: Cloud, pipeline: str, key: str, version_id: str) -> Arrival | None:
@@ -217,12 +222,13 @@ def mark_gone(cloud: Cloud, taken_up: Iterable[Arrival], *, is_gone: bool) -> No
             cloud.catalog.apply(changes.mark_gone(arrival, is_gone))
 
 
-def settle(cloud: Cloud, pipeline: str, is_done: Callable[[Arrival], bool]) -> None:
+def settle(cloud: Cloud, pipeline: str, waits: Iterable[Arrival], is_done: Callable[[Arrival], bool]) -> None:
     """Move finished arrivals out of what waits, and count them."""
-    found = [*filter(is_done, waiting(cloud, pipeline))]
+    found = [*filter(is_done, waits)]
     while found:
-        for at in range(0, len(found), changes.SETTLED_MAX):
-            settle_these(cloud, pipeline, found[at : at + changes.SETTLED_MAX])
+        parts = [found[at : at + changes.SETTLED_MAX] for at in range(0, len(found), changes.SETTLED_MAX)]
+        if all(settle_these(cloud, pipeline, part) for part in parts):
+            return
         left = [*filter(is_done, waiting(cloud, pipeline))]
         if len(left) >= len(found):
             raise ConflictError(f"{len(left)} arrivals of {pipeline} could not be settled")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ def of_steps(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[Artifact]
     step may lie in another run's folder, if that did the same before.
     """
     producers = {str(step["step"]): step for step in steps}
-    found = [*islice(_written(cloud, producers.values()), LISTED_MAX)]
+    found = _written(cloud, producers.values())[:LISTED_MAX]
     left, hashed = HASHED_MAX_BYTES, set[str]()
     for _, _, head in sorted(found, key=lambda each: (each[2].size_bytes, each[2].key)):
         if (left := left - head.size_bytes) < 0:
@@ -48,7 +48,14 @@ def produced(artifact: Artifact, steps: Mapping[str, Mapping[str, Any]]) -> Arti
     return replace(artifact, step=cached["step"], run_id=cached["run_id"]) if cached else artifact
 
 
-def reported(cloud: Cloud, step: Mapping[str, Any]) -> dict[str, Any]:
+def described(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return steps with their Python and packages: as their jobs listed them, or of their environments."""
+    from sluice.services import environments  # what it loads with it is needed here alone
+
+    return environments.with_packages(cloud, [_reported(cloud, step) for step in steps])
+
+
+def _reported(cloud: Cloud, step: Mapping[str, Any]) -> dict[str, Any]:
     """Return a step with the Python and the packages that its job listed, if it did."""
     uri = (step.get("outputs") or {}).get(jobs.PACKAGES)
     if uri is None:
@@ -66,16 +73,23 @@ def reported(cloud: Cloud, step: Mapping[str, Any]) -> dict[str, Any]:
         return dict(step)
 
 
-def _written(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, ObjectHead]]:
-    """Yield the step, the name and the head of each object."""
-    for step in steps:
-        outputs = step.get("outputs") if step.get("kind") == "processing_job" else None
-        for output, uri in (outputs or {}).items():
-            bucket, folder = bucket_and_key(f"{str(uri).rstrip('/')}/")
-            if bucket != cloud.artifact_bucket:
-                continue
-            for head in cloud.objects.listing(bucket, folder):
-                yield step["step"], f"{step['step']}/{output}/{head.key.removeprefix(folder)}", head
+def _written(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, ObjectHead]]:
+    """Return the step, the name and the head of each object, up to LISTED_MAX of an output."""
+    folders = [
+        (step["step"], output, folder)
+        for step in steps
+        if step.get("kind") == "processing_job"
+        for output, uri in (step.get("outputs") or {}).items()
+        for bucket, folder in [bucket_and_key(f"{str(uri).rstrip('/')}/")]
+        if bucket == cloud.artifact_bucket
+    ]
+
+    def listed(each: tuple[str, str, str]) -> list[tuple[str, str, ObjectHead]]:
+        step, output, folder = each
+        heads = islice(cloud.objects.listing(cloud.artifact_bucket, folder), LISTED_MAX)
+        return [(step, f"{step}/{output}/{head.key.removeprefix(folder)}", head) for head in heads]
+
+    return [found for each in on_each(folders, listed) for found in each]
 
 
 def _artifact(cloud: Cloud, step: str, name: str, head: ObjectHead, *, is_hashed: bool) -> Artifact:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sluice.domain.failures import MissingError
 from sluice.quality.judging import Baseline
 from sluice.services import building
+from sluice.services.arrivals import together
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import Data
@@ -18,13 +19,13 @@ def find(cloud: Cloud, pipeline: str, data: Data, previous: str | None) -> Basel
 
     Raises MissingError if the pinned version has no profile that can be read.
     """
-    dataset = building.find_dataset(cloud, pipeline, previous) if previous else None
-    rows = dataset.rows if dataset else None
-    if data.drift is None or data.drift.baseline == "previous":
-        profile = building.find_profile(cloud, pipeline, previous) if previous else None
-        return Baseline(rows, previous or "", profile)
-    pinned = data.drift.baseline
-    if (profile := building.find_profile(cloud, pipeline, pinned)) is None:
+    pinned = data.drift.baseline if data.drift and data.drift.baseline != "previous" else None
+    version = pinned or previous
+    dataset, profile = together(
+        lambda: building.find_dataset(cloud, pipeline, previous) if previous else None,
+        lambda: building.find_profile(cloud, pipeline, version) if version else None,
+    )
+    if pinned and profile is None:
         of_it = f"a version of {pipeline} without a profile of this format"
         raise MissingError(f"data.drift.baseline is {pinned}, {of_it}")
-    return Baseline(rows, pinned, profile)
+    return Baseline(dataset.rows if dataset else None, version or "", profile)

@@ -137,8 +137,10 @@ def take_up_again(cloud: Cloud, pipeline: str, failed_run: str, version: str, ru
     )
 
 
-def settle(cloud: Cloud, pipeline: str, run_id: str, *, markers_before: str = "") -> str | None:
-    """Settle what a run took up for a valid data set version, and the markers that it saw.
+def settle(
+    cloud: Cloud, pipeline: str, run_id: str, waiting: Sequence[Arrival], *, markers_before: str = ""
+) -> str | None:
+    """Settle what of that which waits a run took up for a valid version, and the markers that it saw.
 
     Late arrivals that belong to a settled marker still find it. Returns when its newest upload came.
     """
@@ -151,7 +153,7 @@ def settle(cloud: Cloud, pipeline: str, run_id: str, *, markers_before: str = ""
             return True
         return is_old_marker
 
-    arrivals.settle(cloud, pipeline, is_done)
+    arrivals.settle(cloud, pipeline, waiting, is_done)
     return max(uploaded, default=None)
 
 

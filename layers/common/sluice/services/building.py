@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
@@ -16,6 +16,7 @@ from sluice.lazy import dataclass
 from sluice.ports import Cloud, Item
 
 if TYPE_CHECKING:
+    from sluice.catalog.changes import Change
     from sluice.catalog.records.data import Dataset
     from sluice.domain.config import PipelineConfig
     from sluice.domain.roles import Role
@@ -236,13 +237,6 @@ def find_step(cloud: Cloud, run_id: str, step: str) -> Step | None:
     return Step.of(item) if item else None
 
 
-def evaluation_uri(cloud: Cloud, pipeline: str, run_id: str, role: str) -> str:
-    """Return the folder of an evaluation: the run's own, or another's that did the same."""
-    step = find_step(cloud, run_id, names.evaluate_step(role))
-    uri = (step.outputs or {}).get("evaluation") if step else None
-    return uri or locations(cloud, pipeline).evaluation(run_id, role)
-
-
 def first_time(cloud: Cloud, task: BuildTask, milestone: Milestone) -> str:
     """Return when the run first reached a milestone, so that a retry does not report it twice."""
     now = cloud.now()
@@ -250,3 +244,39 @@ def first_time(cloud: Cloud, task: BuildTask, milestone: Milestone) -> str:
         return now
     run = find_run(cloud, task.pipeline, task.run_id)
     return (run.when(milestone) if run else None) or now
+
+
+def apply_each(cloud: Cloud, *changes: Change) -> None:
+    """Apply changes by one request, or if the condition of any does not hold, each by its own."""
+    if not cloud.catalog.apply(*changes):
+        for change in changes:
+            cloud.catalog.apply(change)
+
+
+def reach(
+    cloud: Cloud,
+    task: BuildTask,
+    run: Run,
+    milestone: Milestone,
+    record: Callable[[str], Sequence[Change]],
+    *,
+    first: Sequence[Change] = (),
+) -> bool:
+    """Note that a run reached a milestone, with all that is recorded then, by one request.
+
+    `record` gets the time when the run first did so, and returns changes that can be repeated. After another
+    attempt they are applied one by one, with its time. Returns False, without having written any, if what
+    comes `first` cannot be applied.
+    """
+    at = run.when(milestone)
+    if at is None:
+        now = cloud.now()
+        reached = builds.reach(task.pipeline, task.run_id, milestone, now)
+        if cloud.catalog.apply(*first, reached, *record(now)):
+            return True
+    if not cloud.catalog.apply(*first):
+        return False
+    at = at or first_time(cloud, task, milestone)
+    for change in record(at):
+        cloud.catalog.apply(change)
+    return True

@@ -282,6 +282,11 @@ def _write_list_anew(
 
 def write_rows(cloud: Cloud, pipeline: str, head: DatasetHead, rows: Mapping[str, int]) -> None:
     """Store the rows of a version's objects that validation read, beside their segments."""
+    added = [each for each in head.segments if each.digest in head.added]
+    if head.parent and len(added) == len(head.added) == 1 and added[0].objects == len(rows):
+        # These are its objects, as those of all other segments were read before.
+        write_segment_rows(cloud, pipeline, added[0].digest, rows, rows)
+        return
     parent = find_head(cloud, pipeline, head.parent) if head.parent else None
     shared = {each.digest for each in parent.segments} if parent else set()
     own = [each.digest for each in head.segments if each.digest not in shared]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sluice.domain import config
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sluice.catalog.records.arrivals import Arrival
-    from sluice.catalog.records.builds import Pipeline
+    from sluice.catalog.records.builds import Pipeline, Project
     from sluice.domain.build.governor import Decision
     from sluice.domain.data.batches import Batch
     from sluice.ports import Cloud
@@ -31,14 +32,18 @@ class Outlook:
     decision: Decision
     pending: Sequence[Arrival]
     incomplete: Sequence[Batch]
+    project: Project
     deleted: Sequence[str] = ()
 
 
 def decide(cloud: Cloud, pipeline: Pipeline, now: datetime) -> Outlook:
     """Decide for a pipeline that has a project."""
     name = pipeline.name
-    project = config.restore(building.find_project(cloud, name, pipeline.project_version).config)
-    waiting = arrivals.waiting(cloud, name)
+    pushed, waiting = arrivals.together(
+        partial(building.find_project, cloud, name, pipeline.project_version),
+        partial(arrivals.waiting, cloud, name),
+    )
+    project = config.restore(pushed.config)
     found = batching.find(cloud, name, project.data.complete_when, waiting)
     deleted = arrivals.deleted(cloud, name, waiting) if pipeline.has_deletions else []
     # What a run took up waits again, marked with the run, if that died before its data were judged.
@@ -46,4 +51,4 @@ def decide(cloud: Cloud, pipeline: Pipeline, now: datetime) -> Outlook:
     # Other modes leave data out anyway, and which of them were deleted says nothing of the next data set.
     missed = len(deleted) if project.data.mode == "append" else 0
     decision = governor.decide(pipeline, pending, governor.Policy.of(project), now, missed)
-    return Outlook(decision, pending, batches.incomplete(found), deleted)
+    return Outlook(decision, pending, batches.incomplete(found), pushed, deleted)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
@@ -11,9 +13,11 @@ from sluice.catalog.records.builds import Built, Pipeline, Project, Run, RunEnd,
 from sluice.catalog.records.data import Dataset
 from sluice.domain import failures
 from sluice.services import announcing, arrivals, batching, building, concluding, costs, metering
-from sluice.services.timeline import note
+from sluice.services.arrivals import together
+from sluice.services.timeline import noting
 
 if TYPE_CHECKING:
+    from sluice.catalog.changes import Put
     from sluice.ports import Cloud, Item
 
 # Ends of runs that used their data; whether a failed run did is unknown.
@@ -38,16 +42,21 @@ def record(cloud: Cloud, pipeline: str, run_id: str, status: RunEnd, reasons: Se
 
         # It passes through the states of any run, and ends by its comparison.
         status, reasons = reproducing.outcome(cloud, run) or (status, reasons)
-    end = builds.end_run(pipeline, run_id, status, failures.bounded(reasons), cloud.now())
-    is_first = cloud.catalog.apply(end)
-    run = building.find_run(cloud, pipeline, run_id)
     if run is None:
         return None
-    if is_first:
+    ended = replace(run, status=status, reasons=failures.bounded(reasons), ended_at=cloud.now())
+    end = builds.end_run(pipeline, run_id, status, ended.reasons, str(ended.ended_at))
+    is_first = cloud.catalog.apply(end, _noting(ended))
+    # Another function of the run may have changed it since, or another end may have come first.
+    run = building.find_run(cloud, pipeline, run_id)
+    if run is not None and is_first:
         metering.run_ended(cloud, run)
-    detail = "; ".join(map(failures.plain, run.reasons)) or "a model was registered"
-    note(cloud, pipeline, str(run.ended_at), run_id, f"run {run.status}", detail)
     return run
+
+
+def _noting(run: Run) -> Put:
+    detail = "; ".join(map(failures.plain, run.reasons)) or "a model was registered"
+    return noting(run.pipeline, str(run.ended_at), run.run_id, f"run {run.status}", detail)
 
 
 def clear_up(cloud: Cloud, run: Run) -> None:
@@ -55,32 +64,48 @@ def clear_up(cloud: Cloud, run: Run) -> None:
 
     Each part can be repeated. As long as the lock is held, `reconcile` finds what is left to do.
     """
-    announcing.run_ended(cloud, run)
-    ended = concluding.stop_jobs(cloud, run)
+    _, ended, _ = together(
+        partial(announcing.run_ended, cloud, run),
+        partial(concluding.stop_jobs, cloud, run),
+        partial(_free_data, cloud, run),
+    )
+    _unlock(cloud, run, ended)
+    together(
+        partial(cloud.build_requests.send, run.pipeline),
+        partial(concluding.release_roles, cloud, run, ended),
+    )
+
+
+def _free_data(cloud: Cloud, run: Run) -> None:
+    """Let what the run took up wait for another, or settle it."""
     if run.status in _INCONCLUSIVE:
         batching.put_back(cloud, run.pipeline, run.run_id)
     elif run.dataset_version is not None:
         _settle(cloud, run, run.dataset_version)
-    _unlock(cloud, run, ended)
-    concluding.release_roles(cloud, run, ended)
 
 
-def _settle(cloud: Cloud, run: Run, version: str) -> None:
-    """Settle what a valid version took up; what another did was quarantined or put back, or still waits."""
+def _note_built(cloud: Cloud, run: Run, version: str) -> None:
     # A run with values of its own says nothing about the project as it was pushed.
     if run.status in _CONCLUSIVE and not run.overrides:
         built = Built(run.pipeline, version, run.project_version, run.run_id, run.started_at)
         cloud.catalog.apply(builds.note_built(built))
-    dataset, project, pipeline = cloud.catalog.get_all(
-        [
-            keys.dataset_key(run.pipeline, version),
-            keys.project_key(run.pipeline, run.project_version),
-            keys.pipeline_key(run.pipeline),
-        ]
+
+
+def _settle(cloud: Cloud, run: Run, version: str) -> None:
+    """Settle what a valid version took up; what another did was quarantined or put back, or still waits."""
+    known = [
+        keys.dataset_key(run.pipeline, version),
+        keys.project_key(run.pipeline, run.project_version),
+        keys.pipeline_key(run.pipeline),
+    ]
+    _, (dataset, project, pipeline), waiting = together(
+        partial(_note_built, cloud, run, version),
+        partial(cloud.catalog.get_all, known),
+        partial(arrivals.waiting, cloud, run.pipeline),
     )
     if dataset and Dataset.of(dataset).status == "valid":
         before = _markers_before(cloud, run, project)
-        uploaded_at = batching.settle(cloud, run.pipeline, run.run_id, markers_before=before)
+        uploaded_at = batching.settle(cloud, run.pipeline, run.run_id, waiting, markers_before=before)
         if uploaded_at is not None and run.status == "registered":
             metering.registered(cloud, run, uploaded_at)
         if run.given_dataset:
@@ -105,11 +130,9 @@ def _unlock(cloud: Cloud, run: Run, ended: Sequence[Step] | None) -> None:
     """Let the next build start, and count what the run cost. One that found nothing new does not count."""
     pipeline = building.find_pipeline(cloud, run.pipeline)
     if pipeline is None or pipeline.in_flight != run.run_id:
-        cloud.build_requests.send(run.pipeline)
         return
     usd, spent = costs.count(cloud, pipeline, run, ended)
     skipped = pipeline if run.status == "skipped" else None
     released = builds.release_build_lock(run.pipeline, run.run_id, skipped, spent)
     if cloud.catalog.apply(released, builds.note_cost(run.pipeline, run.run_id, usd)):
         metering.cost(cloud, run, usd)
-    cloud.build_requests.send(run.pipeline)

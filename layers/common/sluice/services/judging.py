@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,22 +17,31 @@ from sluice.domain.nearest import hint
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
 from sluice.services import building
+from sluice.services.arrivals import on_each, together
 
 if TYPE_CHECKING:
+    from sluice.catalog.records.builds import Step
     from sluice.domain.config import PipelineConfig
 
 FOLDER = "/opt/ml/processing/evaluation"
+# Whose evaluations a run may have.
+ROLES = ("candidate", champions.ROLE, champions.OWN_ROLE)
 _LISTED = 8
 
 
 class Scored:
-    """The evaluations of a run, by role; each file is read once."""
+    """The evaluations of a run, by role; each file is read once.
 
-    def __init__(self, cloud: Cloud, pipeline: str, run_id: str) -> None:
+    `steps` are those of ROLES, in their order, if they were read before.
+    """
+
+    def __init__(
+        self, cloud: Cloud, pipeline: str, run_id: str, steps: Sequence[Step | None] | None = None
+    ) -> None:
         self._cloud, self._run_id = cloud, run_id
         self._locations = building.locations(cloud, pipeline)
         self._evaluations: dict[str, Evaluation] = {}
-        self._folders: dict[str, str] = {}
+        self._steps = dict(zip(ROLES, steps, strict=True)) if steps is not None else {}
 
     def evaluation(self, role: str) -> Evaluation:
         """Return what a role's script found; raises EvaluationError."""
@@ -72,28 +82,34 @@ class Scored:
         return [head.key.removeprefix(prefix) for head in heads]
 
     def _folder(self, role: str) -> str:
-        if role not in self._folders:
-            pipeline = self._locations.pipeline
-            self._folders[role] = building.evaluation_uri(self._cloud, pipeline, self._run_id, role)
-        return self._folders[role]
+        """Return the folder of an evaluation: the run's own, or another's that did the same."""
+        step = self._step(role)
+        uri = (step.outputs or {}).get("evaluation") if step else None
+        return uri or self._locations.evaluation(self._run_id, role)
+
+    def _step(self, role: str) -> Step | None:
+        if role not in self._steps:
+            self._steps[role] = building.find_step(self._cloud, self._run_id, names.evaluate_step(role))
+        return self._steps[role]
 
     def facts(self, role: str, model_uri: str | None, *, with_predictions: bool) -> Facts:
         """Return what was measured of a role's model; predictions only if they are asked for."""
-        size = self._cloud.objects.head(*bucket_and_key(model_uri)) if model_uri else None
-        size_bytes = size.size_bytes if size else None
+
+        def size_bytes() -> int | None:
+            head = self._cloud.objects.head(*bucket_and_key(model_uri)) if model_uri else None
+            return head.size_bytes if head else None
+
         if not with_predictions:
-            return Facts(size_bytes=size_bytes)
-        return Facts(self._predictions(role), size_bytes)
+            return Facts(size_bytes=size_bytes())
+        return Facts(*together(lambda: self._predictions(role), size_bytes))
 
     def _predictions(self, role: str) -> Any:
         """Return a role's predictions, or why there are none."""
         from sluice.domain.predictions import table
 
-        found = {
-            name: opened
-            for name in table.FILES
-            if (opened := self._cloud.objects.open(*bucket_and_key(f"{self._folder(role)}/{name}")))
-        }
+        places = [bucket_and_key(f"{self._folder(role)}/{name}") for name in table.FILES]
+        opened = on_each(places, lambda place: self._cloud.objects.open(*place))
+        found = {name: each for name, each in zip(table.FILES, opened, strict=True) if each}
         if not found:
             return (
                 f"were not written: let evaluate.script write {' or '.join(table.FILES)} with {table.WANTED} "
@@ -122,15 +138,17 @@ class Scored:
             return Champion(None, unscored=f"{problem}; {champions.WAY_ON}"), None
         problems = []
         for role in (champions.ROLE, champions.OWN_ROLE):
-            step = building.find_step(self._cloud, self._run_id, names.evaluate_step(role))
+            step = self._step(role)
             try:
                 if step and step.status == building.COMPLETED:
-                    document = self.evaluation(role).document
-                    facts = self.facts(role, model_uri, with_predictions=with_predictions)
+                    evaluation, facts = together(
+                        partial(self.evaluation, role),
+                        partial(self.facts, role, model_uri, with_predictions=with_predictions),
+                    )
                     recorded = (
                         str((step.detail or {}).get("recorded", "")) if step.kind == "evaluation" else ""
                     )
-                    return Champion(document, facts=facts, recorded=recorded), role
+                    return Champion(evaluation.document, facts=facts, recorded=recorded), role
             except EvaluationError as error:
                 problems.append(str(error))
             else:
@@ -168,9 +186,11 @@ def judge(
     """
     with_predictions = gates.reads_predictions(config.gates)
     uris = {each["role"]: each.get("model_uri") for each in models}
-    candidate = scored.evaluation("candidate")
-    facts = scored.facts("candidate", uris.get("candidate"), with_predictions=with_predictions)
-    champion, role = scored.champion(known, uris.get(champions.ROLE), with_predictions=with_predictions)
+    candidate, facts, (champion, role) = together(
+        partial(scored.evaluation, "candidate"),
+        partial(scored.facts, "candidate", uris.get("candidate"), with_predictions=with_predictions),
+        partial(scored.champion, known, uris.get(champions.ROLE), with_predictions=with_predictions),
+    )
     verdict = gates.judge(config.gates, candidate.document, champion, facts, meaning(config))
     if not with_predictions:
         return Judgement(verdict, role)

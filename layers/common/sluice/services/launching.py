@@ -8,20 +8,25 @@ from typing import Any
 from pydantic import ValidationError
 
 from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import Pipeline, Run
+from sluice.catalog.records.builds import Pipeline, Project, Run
 from sluice.domain import actors, failures
 from sluice.domain.build import candidates
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud, StartRefusedError
 from sluice.services import building
-from sluice.services.timeline import note
+from sluice.services.timeline import noting
 
 
 def launch(cloud: Cloud, run: Run) -> None:
     """Record and start the run that holds the lock."""
     cloud.catalog.apply(builds.start_run(run))
+    execute(cloud, run)
+
+
+def execute(cloud: Cloud, run: Run, project: Project | None = None) -> None:
+    """Start a run that is recorded; `project` is its own, if it was read before."""
     try:
-        payload = _payload(cloud, run)
+        payload = _payload(run, project or building.find_project(cloud, run.pipeline, run.project_version))
         execution_arn = cloud.workflows.start("build", run.run_id, payload)
     except (StartRefusedError, ValidationError, MissingError) as error:
         from sluice.services import ending  # hardly any start ends so, and all would load it
@@ -31,12 +36,13 @@ def launch(cloud: Cloud, run: Run) -> None:
         ending.end_run(cloud, run.pipeline, run.run_id, "failed", [why])
         return
     runs_pipeline = bool(payload.get("runs_pipeline"))
-    cloud.catalog.apply(
-        builds.record_execution(run.pipeline, run.run_id, execution_arn, runs_pipeline=runs_pipeline)
-    )
     given = [f"{path}={value}" for path, value in (run.overrides or {}).items()]
     detail = f"{run.cause}: {', '.join(given)}" if given else str(run.cause)
-    note(cloud, run.pipeline, run.started_at, run.run_id, "build started", detail, **_actor(run.actor))
+    building.apply_each(
+        cloud,
+        builds.record_execution(run.pipeline, run.run_id, execution_arn, runs_pipeline=runs_pipeline),
+        noting(run.pipeline, run.started_at, run.run_id, "build started", detail, **_actor(run.actor)),
+    )
 
 
 def relaunch(cloud: Cloud, pipeline: Pipeline, run_id: str) -> None:
@@ -54,9 +60,9 @@ def _actor(actor: str | None) -> dict[str, str]:
     return {"actor": actor} if actor else {}
 
 
-def _payload(cloud: Cloud, run: Run) -> dict[str, Any]:
+def _payload(run: Run, project: Project) -> dict[str, Any]:
     """Return an execution's input: only names, as a state may not hold what they stand for."""
-    config = building.config_of(cloud, run)
+    config = building.overridden(project, run)
     named = {"pipeline": run.pipeline, "run_id": run.run_id, "project_version": run.project_version}
     if config.build is not None:
         return {**named, "runs_pipeline": True}

@@ -10,7 +10,7 @@ from sluice.catalog import keys
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, changed_since
 from sluice.domain.data.segments import above, is_near
 from sluice.services import arrivals, datasets
-from sluice.services.arrivals import on_each
+from sluice.services.arrivals import on_each, together
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival
@@ -152,12 +152,15 @@ def changed_since_made(cloud: Cloud, pipeline: str, version: str, known: Sequenc
     """
     head, (its, counts) = datasets.find_head(cloud, pipeline, version), known
     if head is None or version != (its or {}).get("dataset_version") or is_few(counts):
-        manifest = (
-            datasets.find_manifest(cloud, pipeline, version)
-            if head is None
-            else datasets.find_all(cloud, pipeline, head).objects
+        manifest, current = together(
+            lambda: (
+                datasets.find_manifest(cloud, pipeline, version)
+                if head is None
+                else datasets.find_all(cloud, pipeline, head).objects
+            ),
+            lambda: listed_versions(cloud, pipeline),
         )
-        return changed_objects(cloud, pipeline, manifest, listed_versions(cloud, pipeline))
+        return changed_objects(cloud, pipeline, manifest, current)
     waiting = arrivals.waiting(cloud, pipeline)
     touched = arrivals.touched(cloud, pipeline, waiting)
     # What the version took up is not settled yet, so the catalog does not tell that it holds this.

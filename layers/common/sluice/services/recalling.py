@@ -153,10 +153,13 @@ def open_recalls(cloud: Cloud, pipeline: str) -> list[Recall]:
     return [each for each in find(cloud, pipeline) if each.status == "open"]
 
 
-def note_rebuilt(cloud: Cloud, pipeline: str, run_id: str, started_at: str, package_arn: str) -> None:
-    """Note a registered model with the recalls that its run knew of: it began after them."""
-    for each in open_recalls(cloud, pipeline):
-        if each.at <= started_at and cloud.catalog.apply(changes.rebuild(each, run_id, package_arn)):
+def note_rebuilt(
+    cloud: Cloud, found: Iterable[Recall], pipeline: str, run_id: str, started_at: str, package_arn: str
+) -> None:
+    """Note a registered model with those of recalls that its run knew of: it began after them."""
+    for each in found:
+        is_known = each.status == "open" and each.at <= started_at
+        if is_known and cloud.catalog.apply(changes.rebuild(each, run_id, package_arn)):
             note(cloud, pipeline, cloud.now(), each.key, "rebuilt without recalled data", run_id)
 
 

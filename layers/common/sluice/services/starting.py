@@ -73,4 +73,4 @@ def _launch(cloud: Cloud, pipeline: str, run_id: str) -> None:
     """Start the execution, unless a former attempt did."""
     run = building.find_run(cloud, pipeline, run_id)
     if run is not None and run.execution_arn is None and not run.has_ended:
-        launching.launch(cloud, run)
+        launching.execute(cloud, run)

@@ -10,6 +10,7 @@ from sluice.catalog.records.timeline import Entry
 from sluice.domain import failures
 
 if TYPE_CHECKING:
+    from sluice.catalog.changes import Put
     from sluice.ports import Cloud, Item
 
 _ACTOR = "sluice"
@@ -21,6 +22,11 @@ def note(
 ) -> None:
     """Add an entry to the pipeline's timeline; repeating it changes nothing."""
     add(cloud, entry_of(pipeline, at, subject, event, detail, actor))
+
+
+def noting(pipeline: str | None, at: str, subject: str, event: str, detail: str, actor: str = _ACTOR) -> Put:
+    """Return the change that `note` applies, to be written with others."""
+    return add_entry(entry_of(pipeline, at, subject, event, detail, actor))
 
 
 def add(cloud: Cloud, entry: Entry) -> None:

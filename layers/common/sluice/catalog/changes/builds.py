@@ -269,9 +269,15 @@ def index_reader(pipeline: str, run_id: str, dataset_version: str, at: str) -> U
     return Update(keys.reader_key(pipeline, dataset_version, run_id), {"run_id": run_id, "at": at})
 
 
-def claim_manifest(pipeline: str, run_id: str, sha256: str) -> Update:
-    """Note the digest of a run's manifest before it exists, so that any other is refused."""
-    return Update(keys.run_key(pipeline, run_id), {"manifest_sha256": sha256})
+def claim_manifest(pipeline: str, run_id: str, sha256: str, first_at: str | None = None) -> Update:
+    """Note the digest of a run's manifest before it exists, so that any other is refused.
+
+    `first_at` is when the run comes to register its model, if it is the first time.
+    """
+    digest, key = {"manifest_sha256": sha256}, keys.run_key(pipeline, run_id)
+    if first_at is None:
+        return Update(key, digest)
+    return Update(key, {**digest, "registered_at": first_at}, {"registered_at": None})
 
 
 def register_model(
