@@ -207,6 +207,10 @@ def add_parts(world: World, head: DatasetHead, project: str) -> None:
         for leaf in leaves.of(segment_of(cloud, each)):
             uri = places.leaf_part(leaf.digest, contract)
             cloud.objects.computed[uri] = partial(leaf_part, data, alike, leaf)
+    sizes = {each.digest: each.objects for each in head.segments}
+    for run_of, its in leaves.runs([*sizes]).items():
+        objects = sum(sizes[digest] for digest in its)
+        cloud.objects.write(places.segment_part(run_of, contract), repeated(data, alike, objects))
     cloud.objects.write(places.dataset_document(head.version, PART), repeated(data, alike, head.objects))
 
 

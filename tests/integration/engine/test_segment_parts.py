@@ -57,13 +57,17 @@ STRICTER = RICH.replace("max: 60", "max: 20").replace("tolerance: 0.3", "toleran
 
 
 @contextmanager
-def sizes(*, segment: int, at_once: int, small_max: int = 100, leaf: int = 256) -> Iterator[None]:
+def sizes(
+    *, segment: int, at_once: int, small_max: int = 100, leaf: int = 256, run: int = 1
+) -> Iterator[None]:
     """Within it a segment has at most so many objects, and so many are read at once.
 
-    One key of so many ends a leaf; there is none in a small segment, which is one, if that is not given.
+    One key of so many ends a leaf; there is none in a small segment, which is one, if that is not given. One
+    segment of so many ends a run.
     """
     with (
         mock.patch.object(leaves, "OBJECTS", leaf),
+        mock.patch.object(leaves, "SEGMENTS", run),
         mock.patch.object(segment_parts, "_SMALL_LEAVES", 0),
         mock.patch.object(segments, "OBJECTS_MAX", segment),
         mock.patch.object(segments, "SMALL_MAX", small_max),
@@ -153,6 +157,63 @@ def test_of_what_lost_or_changed_an_object_its_segment_alone_is_read(
     beside = {20: [], 40: ["02.csv"]}[count]
     assert sorted(seen) == [*beside, *(["new.csv"] if act == "delete" else ["03.csv"])]
     assert world.dataset(version(world))["rows"] == 2 * count
+
+
+@pytest.mark.parametrize("harm", ["", "lost", "torn", "of other edges"])
+def test_of_segments_that_did_not_change_sums_of_several_are_read(
+    cloud: fakes.Cloud, invoke: Invoke, harm: str
+) -> None:
+    with sizes(segment=2, at_once=3, run=4):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        grown(world, 40)
+        head = datasets.find_head(world.cloud, PIPELINE, version(world))
+        assert head is not None
+        runs = leaves.runs([each.digest for each in head.segments])
+        assert 3 < len(runs) < 10
+        (changed,) = (its for its in runs.values() if head.segments[7].digest in its)
+        sums = {f"{name}.part-": its for name, its in runs.items() if len(its) > 1 and its != changed}
+        for uri in parts(world):
+            if any(name in uri for name in sums) and harm:
+                harmed(world, uri, harm)
+        world.delete("14.csv")
+        world.upload("new.csv", rows(1))
+        with reads(world.cloud) as seen, parts_read(world) as asked:
+            assert build(world) == "registered"
+    assert sorted(seen) == ["15.csv", "new.csv"]
+    others = sum(len(its) for its in sums.values() if its != changed)
+    singles = sum(len(its) == 1 and its != changed for its in runs.values())
+    # Besides: what is left of the changed run, the segment that was not known, and that of what is new.
+    assert len(asked) <= len(sums) + singles + len(changed) + 5 + (others if harm else 0)
+    assert (len(asked) > others) == bool(harm)
+    same_as_read_at_once(world, "reviews-00002")
+
+
+def harmed(world: World, uri: str, harm: str) -> None:
+    stored = world.cloud.objects.read(uri)
+    if harm == "lost":
+        world.cloud.objects.delete(uri)
+    elif harm == "torn":
+        world.cloud.objects.write(uri, stored[: len(stored) // 2])
+    else:
+        found = json.loads(stored)
+        for column in found["columns"].values():
+            column |= {"values": None, "counts": []}
+        world.cloud.objects.write(uri, json.dumps(found).encode())
+
+
+@contextmanager
+def parts_read(world: World) -> Iterator[list[str]]:
+    """The results of segments and of runs of these that are asked for within it."""
+    seen: list[str] = []
+    read: Callable[[str], bytes] = world.cloud.objects.read
+
+    def noted(uri: str) -> bytes:
+        seen.extend([uri] if ".part-" in uri else [])
+        return read(uri)
+
+    with mock.patch.object(world.cloud.objects, "read", noted):
+        yield seen
 
 
 def test_a_version_that_only_grew_is_judged_by_what_is_new_and_that_is_kept(world: World) -> None:
@@ -739,6 +800,7 @@ ACTS = st.one_of(
     at_once=st.integers(2, 5),
     small_max=st.sampled_from((2, 100)),
     leaf=st.sampled_from((1, 2, 256)),
+    run_of=st.sampled_from((1, 2, 8)),
     is_interrupted=st.booleans(),
 )
 @example(
@@ -752,6 +814,7 @@ ACTS = st.one_of(
     at_once=2,
     small_max=2,
     leaf=256,
+    run_of=3,
     is_interrupted=True,
 )
 @example(
@@ -765,6 +828,7 @@ ACTS = st.one_of(
     at_once=2,
     small_max=2,
     leaf=2,
+    run_of=1,
     is_interrupted=True,
 )
 @settings(
@@ -777,6 +841,7 @@ def test_whatever_happened_the_verdict_is_that_of_reading_all_at_once(
     at_once: int,
     small_max: int,
     leaf: int,
+    run_of: int,
     is_interrupted: bool,
     invoke: Invoke,
     monkeypatch: pytest.MonkeyPatch,
@@ -787,7 +852,7 @@ def test_whatever_happened_the_verdict_is_that_of_reading_all_at_once(
     has_time = one_at_a_time if is_interrupted else Readings.has_time
     numbers = itertools.count()
     with (
-        sizes(segment=segment, at_once=at_once, small_max=small_max, leaf=leaf),
+        sizes(segment=segment, at_once=at_once, small_max=small_max, leaf=leaf, run=run_of),
         mock.patch.object(Readings, "has_time", has_time),
     ):
         world = World(cloud, invoke)

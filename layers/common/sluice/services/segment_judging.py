@@ -15,9 +15,10 @@ from sluice.quality import run
 from sluice.quality.part_results import NeedsWholeError, PartResults
 from sluice.quality.run import Outcome
 from sluice.quality.validation import Violation
-from sluice.services import segment_leaves, segment_parts
+from sluice.services import segment_parts
 from sluice.services.segment_parts import Asked
 from sluice.services.segment_readings import Readings, sample
+from sluice.services.segment_sums import Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +37,17 @@ def judge(asked: Asked, head: DatasetHead, former: PartResults | None) -> Outcom
     """
     fits = asked.fits(head)
     sizes = {each.digest: each.objects for each in head.segments}
-    wanted = [*sizes] if former is None else [*head.added]
     start = [] if former is None else [former]
-    known = segment_parts.known(asked, wanted)
-    unknown = [digest for digest in wanted if digest not in known]
-    # Of more data than are read at once, the first one tells where another invocation stopped.
-    divided = segment_leaves.divide(asked, unknown if fits else unknown[:1])
-    parts = [*known.values(), *(part for each in divided.values() for part in each.known.values())]
-    edged = segment_parts.edged_by(start, parts)
-    usable = (each for each in known if edged and segment_parts.is_usable(asked, known[each], edged))
-    found = {digest: known[digest] for digest in usable}
-    lacking = [digest for digest in wanted if digest not in found]
-    if fits:
-        unread = sum(sizes[digest] for digest in lacking)
-        if edged is not None:
-            unread -= sum(each.objects(each.usable(asked, edged)) for each in divided.values())
-        if 2 * unread >= head.objects:
-            raise NeedsWholeError("most of the data are not known")
-        if edged is not None and _outgrown(edged, [*start, *parts]):
-            raise NeedsWholeError("the data have doubled since their quantiles were taken")
-    begun = edged or sample(asked, head)
+    known = Known.of(asked, [*sizes] if former is None else head.added, start, fits=fits)
+    if fits and 2 * known.lacks(sizes) >= head.objects:
+        raise NeedsWholeError("most of the data are not known")
+    if fits and known.edged is not None and replace(known.edged, rows=known.rows).is_outgrown:
+        raise NeedsWholeError("the data have doubled since their quantiles were taken")
+    begun = known.edged or sample(asked, head)
     if isinstance(begun, Violation):
         return run.refuse([begun], asked.data, asked.title)
-    readings = Readings(asked, begun, divided, keeps_edges=not fits)
+    readings = Readings(asked, begun, known.divided, keeps_edges=not fits)
+    lacking = known.lacking
     read, broken = _read(readings, lacking)
     if broken and not readings.objects:
         return run.refuse([broken], asked.data, asked.title)
@@ -66,9 +55,8 @@ def judge(asked: Asked, head: DatasetHead, former: PartResults | None) -> Outcom
         # What broke a limit had the time that the others left: the next invocation begins with it.
         known_objects = head.objects - sum(sizes[digest] for digest in left) + readings.partial
         return Unjudged(known_objects, head.objects)
-    found |= read
     outcome = run.conclude(
-        segment_parts.between(readings.edged, [*start, *(found[digest] for digest in wanted)]),
+        segment_parts.between(readings.edged, [*start, *known.summands(readings.edged, read)]),
         asked.data,
         now=asked.now,
         baseline=asked.baseline,
@@ -89,7 +77,3 @@ def _read(readings: Readings, digests: Iterable[str]) -> tuple[dict[str, PartRes
             break
         found[digest] = answer
     return found, None
-
-
-def _outgrown(edged: PartResults, parts: Iterable[PartResults]) -> bool:
-    return replace(edged, rows=sum(part.rows for part in parts)).is_outgrown

@@ -30,12 +30,6 @@ class Divided:
     leaves: Sequence[Leaf]
     known: Mapping[str, PartResults]
 
-    def usable(self, asked: Asked, edged: PartResults) -> dict[str, PartResults]:
-        """Return what is known and counted as `edged` is."""
-        return {
-            digest: part for digest, part in self.known.items() if segment_parts.is_usable(asked, part, edged)
-        }
-
     def objects(self, among: Collection[str]) -> int:
         """Count the objects of some leaves."""
         return sum(leaf.objects for leaf in self.leaves if leaf.digest in among)

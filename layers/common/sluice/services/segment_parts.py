@@ -6,7 +6,7 @@ It may be missing, or count between other edges than the others: then the segmen
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -69,7 +69,7 @@ def write(asked: Asked, digest: str, part: bytes) -> None:
 
 
 def known(asked: Asked, digests: Sequence[str]) -> dict[str, PartResults]:
-    """Read what was found in segments; without those of which nothing can be read."""
+    """Read what was found in segments, or runs of these; without those of which nothing can be read."""
     places, contract = locations(asked.cloud, asked.pipeline), run.parts_contract(asked.data)
 
     def read(digest: str) -> PartResults | None:
@@ -98,6 +98,11 @@ def with_edges(edged: PartResults, parts: Iterable[PartResults]) -> PartResults:
     for part in parts:
         edges = {**part.edges, **edges}
     return replace(edged, edges=edges)
+
+
+def usable(asked: Asked, parts: Mapping[str, PartResults], edged: PartResults) -> dict[str, PartResults]:
+    """Return those of the parts that are counted as `edged` is."""
+    return {name: part for name, part in parts.items() if is_usable(asked, part, edged)}
 
 
 def is_usable(asked: Asked, part: PartResults, edged: PartResults) -> bool:

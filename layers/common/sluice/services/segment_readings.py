@@ -59,7 +59,7 @@ class Readings:
         asked = self._asked
         divided = self._divided.get(digest) or segment_leaves.divide(asked, [digest])[digest]
         self.edged = segment_parts.with_edges(self.edged, divided.known.values())
-        found = divided.usable(asked, self.edged)
+        found = segment_parts.usable(asked, divided.known, self.edged)
         self.partial = divided.objects(found)
         left = [_Objects.of(leaf) for leaf in divided.leaves if leaf.digest not in found]
         if beyond := _too_large((obj for leaf in left for obj in leaf.objects), asked.room_bytes):

@@ -75,6 +75,18 @@ def test_leaves_of_segments_that_follow_each_other_are_those_of_the_union_but_fo
         assert joined == of(obj.key for leaf in apart for obj in leaf.file.objects())[0].digest
 
 
+@given(st.lists(st.integers(), unique=True, max_size=40), st.integers(0, 40))
+def test_runs_hold_all_segments_in_order_and_one_that_changes_changes_two_at_most(
+    numbers: list[int], at: int
+) -> None:
+    digests = [f"{number:x}" for number in numbers]
+    before = leaves.runs(digests)
+    assert [digest for run in before.values() for digest in run] == digests
+    assert all(name == run[0] for name, run in before.items() if len(run) == 1)
+    after = leaves.runs([*digests[:at], "other", *digests[at + 1 :]])
+    assert len(before.keys() - after.keys()) <= 2
+
+
 def test_a_leaf_has_some_hundreds_of_objects() -> None:
     keys = [f"reviews/day-{number // 1000:05}/part-{number:07}.csv" for number in range(10_000)]
     with mock.patch.object(leaves, "OBJECTS", 256):
