@@ -211,7 +211,9 @@ def _run(
         memory_mb=int(context.memory_limit_in_mb),
         seconds=context.get_remaining_time_in_millis() / 1000 - orders.RESERVE_S,
     )
-    return running.run(job, storage, python, log, lambda: records.has(orders.STOP), warm)
+    ending = running.run(job, storage, python, log, lambda: records.has(orders.STOP), warm)
+    ending.written = storage.written
+    return ending
 
 
 def _python(order: Order, ours: Account) -> tuple[Python, Warm]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,43 @@ def test_a_lost_connection_is_a_failure_of_the_job_s_data(tmp_path: Path, answer
     (tmp_path / "y").touch()
     with pytest.raises(DataError, match="Data upload failed"):
         storage.write(WHERE, tmp_path / "y")
+
+
+class Versioned:
+    """S3 that takes whatever it gets, in a bucket with versions or without."""
+
+    def __init__(self, version: str | None) -> None:
+        self.version = version
+        self.bodies: list[bytes] = []
+
+    def put_object(self, Body: bytes | io.BufferedReader, **_: str) -> dict[str, str]:
+        self.bodies.append(Body if isinstance(Body, bytes) else Body.read())
+        return {"VersionId": self.version} if self.version else {}
+
+
+@pytest.mark.parametrize(
+    ("version", "size", "known"), [("v1", 8 << 20, True), ("v1", (8 << 20) + 1, False), (None, 1, False)]
+)
+def test_of_a_small_object_its_version_and_its_digest_are_known(
+    tmp_path: Path, version: str | None, size: int, known: bool
+) -> None:
+    s3, content = Versioned(version), b"x" * size
+    (tmp_path / "x").write_bytes(content)
+    storage = JobStorage(s3, "role", "eu-central-1")
+    storage.write(WHERE, tmp_path / "x")
+    assert s3.bodies == [content]
+    assert storage.written == ({str(WHERE): ("v1", sha256(content).hexdigest())} if known else {})
+
+
+def test_of_very_many_objects_only_the_first_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_platform, "_DIGESTED_MAX", 2)
+    (tmp_path / "x").touch()
+    storage = JobStorage(Versioned("v1"), "role", "eu-central-1")
+    for name in "abc":
+        storage.write(WHERE.within(name), tmp_path / "x")
+    assert [*storage.written] == [f"{WHERE}/a", f"{WHERE}/b"]
 
 
 class Logs:

@@ -55,6 +55,7 @@ class LambdaJobs:
         bucket, data_bucket = f"{name}-artifacts", f"{name}-data"
         for each in (bucket, data_bucket):
             s3.create_bucket(Bucket=each)
+            s3.put_bucket_versioning(Bucket=each, VersioningConfiguration={"Status": "Enabled"})
         root = f"arn:aws:iam::{cloud.account}:root"
         account = Account(
             f"arn:aws:iam::{cloud.account}:role/sluice/{name}/us-east-1/",

@@ -9,6 +9,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 
@@ -85,6 +86,12 @@ def test_a_processing_job_reads_and_writes_below_opt_ml(jobs: LambdaJobs) -> Non
     assert jobs.keys(f"runs/{PIPELINE}/{RUN}/evaluate/process-ok/") == [
         f"runs/{PIPELINE}/{RUN}/evaluate/process-ok/deep/copy.csv"
     ]
+    # What it says of them is what is there.
+    ((uri, (version, digest)),) = described["Written"].items()
+    assert uri.endswith("process-ok/deep/copy.csv")
+    key = uri.removeprefix(f"s3://{jobs.bucket}/")
+    found = jobs.cloud.client("s3").get_object(Bucket=jobs.bucket, Key=key)
+    assert (found["VersionId"], sha256(found["Body"].read()).hexdigest()) == (version, digest)
 
 
 def test_a_job_that_is_ordered_twice_runs_once(jobs: LambdaJobs) -> None:

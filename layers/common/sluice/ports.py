@@ -203,8 +203,8 @@ class Room:
 class LambdaJobs(RunningJobs, Protocol):
     """Jobs that a function runs, of the same requests and descriptions as SageMaker's.
 
-    A description has `Usage` too, of a job under way its memory and its processor, and `LimitReached` if a
-    limit of Lambda ended the job.
+    A description has `Usage` too, of a job under way its memory and its processor, `LimitReached` if a limit
+    of Lambda ended the job, and `Written`: by URI the version and the sha256 of objects that the job wrote.
     """
 
     @property

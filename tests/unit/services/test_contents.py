@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import fakes
+from sluice.domain.locations import bucket_and_key
 from sluice.ports import ObjectHead
 from sluice.services import contents
 
@@ -59,3 +60,28 @@ def test_of_too_many_objects_side_by_side_each_folder_is_listed(
     uris = [f"{ABOVE}/train", f"{ABOVE}/test"]
     assert None not in contents.digests(cloud, uris)
     assert sorted(listed) == ["runs/p/r/prepare/", "runs/p/r/prepare/test/", "runs/p/r/prepare/train/"]
+
+
+def written(cloud: fakes.Cloud, *names: str) -> dict[str, list[str]]:
+    """What a job says of files that it wrote, with a digest that no reader would find."""
+    heads = (cloud.objects.head(*bucket_and_key(f"{ABOVE}/{name}")) for name in names)
+    return {f"s3://{head.bucket}/{head.key}": [head.version_id, "0" * 64] for head in heads if head}
+
+
+@pytest.mark.usefixtures("listed")
+def test_what_is_as_it_was_written_is_not_read(cloud: fakes.Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    uris = [f"{ABOVE}/train", f"{ABOVE}/test", f"{ABOVE}/test/a.csv"]
+    known = written(cloud, "train/a.csv", "train/deep/b.csv", "test/a.csv")
+    read = contents.digests(cloud, uris)
+    monkeypatch.setattr(cloud.objects, "chunks", None)
+    monkeypatch.setattr(cloud.objects, "open", None)
+    assert all(one != other for one, other in zip(contents.digests(cloud, uris, known), read, strict=True))
+
+
+@pytest.mark.usefixtures("listed")
+def test_what_was_written_and_is_another_by_now_is_read(cloud: fakes.Cloud) -> None:
+    uris = [f"{ABOVE}/train", f"{ABOVE}/test", f"{ABOVE}/test/a.csv"]
+    known = written(cloud, "train/a.csv", "test/a.csv")
+    for name in ("train", "test"):
+        cloud.objects.write(f"{ABOVE}/{name}/a.csv", b"new")
+    assert contents.digests(cloud, uris, known) == contents.digests(cloud, uris)

@@ -5,6 +5,7 @@ Clients are made once and live as long as the process; the credentials in them c
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -29,6 +30,9 @@ _CHUNK_BYTES = 1 << 20
 # S3 takes more only in parts.
 _WHOLE_BYTES = 64 << 20
 _PART_BYTES = 64 << 20
+# What is digested is held in memory, so that it is what is sent.
+_DIGESTED_BYTES = 8 << 20
+_DIGESTED_MAX = 1000
 # CloudWatch's limits of one request: events, and bytes with 26 for each event.
 _BATCH_EVENTS = 10_000
 _BATCH_BYTES = 1_000_000
@@ -78,6 +82,8 @@ class JobStorage:
         self._encryption = (
             {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id} if kms_key_id else {}
         )
+        self.written: dict[str, tuple[str, str]] = {}
+        """By URI the version that was written and the sha256 of its bytes, of the first small objects."""
 
     def read(self, location: S3Location) -> bytes:
         try:
@@ -112,11 +118,17 @@ class JobStorage:
     def write(self, location: S3Location, source: Path) -> None:
         where = {"Bucket": location.bucket, "Key": location.key}
         try:
-            if source.stat().st_size > _WHOLE_BYTES:
+            size_bytes = source.stat().st_size
+            if size_bytes > _WHOLE_BYTES:
                 self._write_parts(where, source)
-                return
-            with source.open("rb") as body:
-                self._s3.put_object(**where, Body=body, **self._encryption)
+            elif size_bytes > _DIGESTED_BYTES:
+                with source.open("rb") as body:
+                    self._s3.put_object(**where, Body=body, **self._encryption)
+            else:
+                data = source.read_bytes()
+                version = self._s3.put_object(**where, Body=data, **self._encryption).get("VersionId")
+                if version is not None and len(self.written) < _DIGESTED_MAX:
+                    self.written[str(location)] = version, hashlib.sha256(data).hexdigest()
         except _ERRORS as error:
             raise _failure("upload", error, location) from error
 

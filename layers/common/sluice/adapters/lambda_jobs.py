@@ -139,6 +139,7 @@ class FunctionJobs:
             "SecondaryStatus": result["secondary_status"],
             "Usage": result["usage"],
             "LimitReached": result["limit"],
+            "Written": result.get("written", {}),
             # None if the job could not say: then its log has them.
             "LogTail": result.get("log_tail"),
         }

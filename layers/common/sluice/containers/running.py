@@ -80,6 +80,8 @@ class Ending:
     script_s: float = 0.0
     """How long the script's process was there."""
     tail: Sequence[str] = ()
+    written: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Of objects that it wrote, by URI: version and sha256."""
 
     def item(self) -> Item:
         """Return what a description of the job is completed with."""
@@ -91,6 +93,7 @@ class Ending:
             "changes": self.changes,
             "peak_memory_mb": self.peak_mb,
             "log_tail": list(self.tail),
+            "written": self.written,
         }
 
 

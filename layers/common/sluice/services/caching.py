@@ -105,10 +105,15 @@ def depending(step: Step, found: Found) -> Step:
     return replace(step, cache_key=found.key, cache_parts=found.parts, cache_miss=found.miss)
 
 
-def digests(cloud: Cloud, result: Mapping[str, Any]) -> dict[str, str]:
-    """Return the digests of a completed job's outputs, by name; of nothing there is none."""
+def digests(
+    cloud: Cloud, result: Mapping[str, Any], written: contents.Written | None = None
+) -> dict[str, str]:
+    """Return the digests of a completed job's outputs, by name; of nothing there is none.
+
+    `written` says what is known of objects that the job itself wrote.
+    """
     outputs = {name: uri for name, uri in (result.get("outputs") or {}).items() if uri}
-    found = contents.digests(cloud, list(outputs.values()))
+    found = contents.digests(cloud, list(outputs.values()), written or {})
     return {name: digest for name, digest in zip(outputs, found, strict=True) if digest}
 
 

@@ -124,7 +124,7 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
     completed = result["status"] == COMPLETED
     reason = None if completed else _failure_reason(cloud, task, description)
     if completed and task.kind != "pipeline_execution":
-        result["contents"] = caching.digests(cloud, result)
+        result["contents"] = caching.digests(cloud, result, description.get("Written"))
     if completed and task.step == names.PREPARE and (reason := _unprepared(cloud, result)):
         completed, result["status"] = False, "Failed"
     if reason is not None:

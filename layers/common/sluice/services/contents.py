@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -21,13 +21,23 @@ READ_MAX_BYTES = 64 * 1024 * 1024
 OBJECTS_MAX = 10_000
 
 
-def digests(cloud: Cloud, uris: Sequence[str]) -> list[str | None]:
-    """Return the digest of each; folders that lie side by side are listed by one request."""
+# By URI the version that somebody wrote, and the sha256 of its bytes.
+Written = Mapping[str, Sequence[str]]
+NOTHING: Written = {}
+
+
+def digests(cloud: Cloud, uris: Sequence[str], written: Written = NOTHING) -> list[str | None]:
+    """Return the digest of each; folders that lie side by side are listed by one request.
+
+    What still is as it was written is not read.
+    """
     listed = _side_by_side(cloud, uris)
-    return on_each(uris, lambda uri: digest(cloud, uri, listed.get(uri)))
+    return on_each(uris, lambda uri: digest(cloud, uri, listed.get(uri), written))
 
 
-def digest(cloud: Cloud, uri: str, listed: Sequence[ObjectHead] | None = None) -> str | None:
+def digest(
+    cloud: Cloud, uri: str, listed: Sequence[ObjectHead] | None = None, written: Written = NOTHING
+) -> str | None:
     """Return the digest of an object, or of a folder with the paths in it; None if nothing is there.
 
     A folder of empty files holds nothing.
@@ -35,10 +45,13 @@ def digest(cloud: Cloud, uri: str, listed: Sequence[ObjectHead] | None = None) -
     `listed` are the folder's objects, if they are known.
     """
     bucket, key = bucket_and_key(uri)
-    if "." in key.rpartition("/")[2] and (found := cloud.objects.open(bucket, key)):
+    name = key.rpartition("/")[2]
+    if uri in written and (head := cloud.objects.head(bucket, key)) and (said := _as_written(head, written)):
+        return step_cache.content([(name, head.size_bytes, said)])
+    if "." in name and (found := cloud.objects.open(bucket, key)):
         head, chunks = found
         read = chunks if head.size_bytes <= READ_MAX_BYTES else None
-        return step_cache.content([(key.rpartition("/")[2], head.size_bytes, _digested(head, read))])
+        return step_cache.content([(name, head.size_bytes, _digested(head, read))])
     folder = f"{key.rstrip('/')}/"
     if listed is None:
         listed = [*islice(cloud.objects.listing(bucket, folder), OBJECTS_MAX + 1)]
@@ -46,7 +59,9 @@ def digest(cloud: Cloud, uri: str, listed: Sequence[ObjectHead] | None = None) -
     if len(heads) > OBJECTS_MAX or not any(each.size_bytes for each in heads):
         return None
     reads = sum(each.size_bytes for each in heads) <= READ_MAX_BYTES
-    return step_cache.content(on_each(heads, lambda each: _described(cloud, each, folder, reads=reads)))
+    return step_cache.content(
+        on_each(heads, lambda each: _described(cloud, each, folder, written, reads=reads))
+    )
 
 
 def empty_files(cloud: Cloud, uri: str) -> list[str] | None:
@@ -83,10 +98,21 @@ def of_pinned(head: ObjectHead, name: str, sha256: str) -> str | None:
     return step_cache.content([(name, head.size_bytes, said)])
 
 
-def _described(cloud: Cloud, head: ObjectHead, folder: str, *, reads: bool) -> tuple[str, int, str]:
+def _described(
+    cloud: Cloud, head: ObjectHead, folder: str, written: Written, *, reads: bool
+) -> tuple[str, int, str]:
+    path = head.key.removeprefix(folder)
+    if reads and (said := _as_written(head, written)):
+        return path, head.size_bytes, said
     # The listing names versions, so what is read is what is digested.
     chunks = cloud.objects.chunks(head.bucket, head.key, head.version_id) if reads else None
-    return head.key.removeprefix(folder), head.size_bytes, _digested(head, chunks)
+    return path, head.size_bytes, _digested(head, chunks)
+
+
+def _as_written(head: ObjectHead, written: Written) -> str | None:
+    """Return the digest of an object that is the one that was written."""
+    version_id, sha256 = written.get(f"s3://{head.bucket}/{head.key}", (None, ""))
+    return f"sha256 {sha256}" if head.version_id == version_id else None
 
 
 def _digested(head: ObjectHead, chunks: Iterable[bytes] | None) -> str:
