@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from moto import mock_aws
 
@@ -196,7 +197,16 @@ def test_of_a_large_object_as_much_is_read_as_its_cuts_need(
             read.append(len(chunk))
             yield chunk
 
+    get = s3.get_object
+
+    def got(**given: Any) -> Any:
+        if "Range" in given:
+            first, last = given["Range"].removeprefix("bytes=").split("-")
+            read.append(int(last) - int(first) + 1)
+        return get(**given)
+
     monkeypatch.setattr(objects, "chunks", counted)
+    monkeypatch.setattr(s3, "get_object", got)
     body = bytes(range(256)) * 4096 * 40
     put(s3, "p/files", body)
     uri = f"s3://{BUCKET}/p/longer"
@@ -205,6 +215,37 @@ def test_of_a_large_object_as_much_is_read_as_its_cuts_need(
     objects.splice(f"s3://{BUCKET}/p/files", [slice(0, 9), b"new", slice(99, None)], uri)
     assert sum(read) == 5 * 1024**2 - 3
     assert s3.get_object(Bucket=BUCKET, Key="p/longer")["Body"].read() == body[:9] + b"new" + body[99:]
+
+
+def test_an_object_that_is_put_together_keeps_its_type_however_large_it_is(
+    s3: Any, objects: S3Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.adapters.multipart.COPY_BYTES_MAX", 6 * 1024**2)
+    body = b"x" * 12 * 1024**2
+    s3.put_object(Bucket=BUCKET, Key="p/list", Body=body, ContentType="text/csv", Metadata={"who": "ada"})
+    objects.splice(f"s3://{BUCKET}/p/list", [slice(0, -1), b"]"], f"s3://{BUCKET}/p/spliced")
+    assert s3.head_object(Bucket=BUCKET, Key="p/spliced")["ContentType"] == "application/json"
+    head = objects.head(BUCKET, "p/list")
+    assert head is not None
+    objects.copy(head, f"s3://{BUCKET}/p/copied")
+    copied = s3.head_object(Bucket=BUCKET, Key="p/copied")
+    assert (copied["ContentType"], copied["Metadata"]) == ("text/csv", {"who": "ada"})
+
+
+@pytest.mark.parametrize("fails_at", ["upload_part_copy", "upload_part", "complete_multipart_upload"])
+def test_of_an_object_that_could_not_be_put_together_no_part_stays(
+    s3: Any, objects: S3Objects, monkeypatch: pytest.MonkeyPatch, fails_at: str
+) -> None:
+    put(s3, "p/list", b"x" * 12 * 1024**2)
+
+    def fail(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "SlowDown", "Message": "SlowDown"}}, fails_at)
+
+    monkeypatch.setattr(s3, fails_at, fail)
+    with pytest.raises(ClientError, match="SlowDown"):
+        objects.splice(f"s3://{BUCKET}/p/list", [slice(0, -9), b"]"], f"s3://{BUCKET}/p/other")
+    assert s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
+    assert objects.head(BUCKET, "p/other") is None
 
 
 def test_the_tags_of_an_objects_owner_stay_and_leave_room_or_none(s3: Any, objects: S3Objects) -> None:

@@ -309,3 +309,21 @@ def test_an_object_is_put_together_of_ranges_of_another(
     head = objects.head(bucket, "other")
     assert head is not None
     assert head.etag.endswith("-3")
+    assert s3.head_object(Bucket=bucket, Key="other")["ContentType"] == "application/json"
+
+
+@pytest.mark.parametrize("pieces", [[slice(0, -1), b"]"], [b"[", slice(1, None)]], ids=["copied", "read"])
+def test_of_an_object_that_was_overwritten_meanwhile_nothing_is_put_together(
+    cloud: LocalCloud, unique: Callable[[str], str], pieces: list[slice | bytes]
+) -> None:
+    s3, bucket = cloud.client("s3"), unique("bucket")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="list", Body=b"x" * 12_000_000)
+    objects = S3Objects(s3)
+    opened = objects.open(bucket, "list")
+    s3.put_object(Bucket=bucket, Key="list", Body=b"y" * 12_000_000)
+    objects.open = lambda *_: opened  # type: ignore[method-assign]
+    with pytest.raises(s3.exceptions.ClientError, match="PreconditionFailed"):
+        objects.splice(f"s3://{bucket}/list", pieces, f"s3://{bucket}/other")
+    assert objects.head(bucket, "other") is None
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)

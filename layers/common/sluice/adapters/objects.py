@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 20
 _TAGS_MAX = 10
+_JSON = "application/json"
 _ABSENT = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket"}
 
 
@@ -133,7 +135,9 @@ class S3Objects:
             # Do not copy the source's tags, which would need a permission to read.
             self._s3.copy_object(Bucket=bucket, Key=key, CopySource=origin, TaggingDirective="REPLACE")
             return
-        self._assemble(uri, origin, multipart.plan(source.size_bytes, [slice(None)]))
+        described = self._s3.head_object(**origin)
+        kept = {"ContentType": described["ContentType"], "Metadata": described["Metadata"]}
+        self._assemble(uri, source, origin, multipart.plan(source.size_bytes, [slice(None)]), kept)
 
     def splice(self, source_uri: str, pieces: Sequence[slice | bytes], uri: str) -> None:
         found = self.open(*bucket_and_key(source_uri))
@@ -142,17 +146,44 @@ class S3Objects:
         head, chunks = found
         if head.size_bytes >= multipart.PART_BYTES_MIN:
             parts = multipart.plan(head.size_bytes, pieces)
-            self._assemble(uri, {"Bucket": head.bucket, "Key": head.key}, parts)
+            origin: CopySourceTypeDef = {"Bucket": head.bucket, "Key": head.key}
+            self._assemble(uri, head, origin, parts, {"ContentType": _JSON})
         else:
             source = memoryview(b"".join(chunks))
             body = b"".join(source[each] if isinstance(each, slice) else each for each in pieces)
-            self.write(uri, body, "application/json")
+            self.write(uri, body, _JSON)
 
-    def _assemble(self, uri: str, origin: CopySourceTypeDef, parts: Sequence[multipart.Part]) -> None:
-        """Make an object in S3 of parts, which are copied from another object or uploaded."""
+    def _assemble(
+        self,
+        uri: str,
+        source: ObjectHead,
+        origin: CopySourceTypeDef,
+        parts: Sequence[multipart.Part],
+        described: Mapping[str, Any],
+    ) -> None:
+        """Make an object in S3 of parts, which are copied from another object or uploaded.
+
+        If that is another by then, or S3 fails, nothing is made, and no part stays.
+        """
         bucket, key = bucket_and_key(uri)
-        upload_id = self._s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        upload_id = self._s3.create_multipart_upload(Bucket=bucket, Key=key, **described)["UploadId"]
         upload: dict[str, Any] = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
+        try:
+            done = self._put_parts(upload, source, origin, parts)
+            self._s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+        except BaseException:
+            # It may be complete already, and what failed tells more than that it cannot be aborted.
+            with suppress(ClientError):
+                self._s3.abort_multipart_upload(**upload)
+            raise
+
+    def _put_parts(
+        self,
+        upload: Mapping[str, Any],
+        source: ObjectHead,
+        origin: CopySourceTypeDef,
+        parts: Sequence[multipart.Part],
+    ) -> list[CompletedPartTypeDef]:
         done: list[CompletedPartTypeDef] = []
         for number, part in enumerate(parts, 1):
             if isinstance(part, range):
@@ -160,19 +191,21 @@ class S3Objects:
                     **upload,
                     PartNumber=number,
                     CopySource=origin,
+                    CopySourceIfMatch=source.etag,
                     CopySourceRange=f"bytes={part[0]}-{part[-1]}",
                 )
                 etag = answer["CopyPartResult"]["ETag"]
             else:
-                body = b"".join(self._bytes(origin, each) for each in part)
+                body = b"".join(self._bytes(source, origin, each) for each in part)
                 etag = self._s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
             done.append({"PartNumber": number, "ETag": etag})
-        self._s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": done})
+        return done
 
-    def _bytes(self, origin: CopySourceTypeDef, part: range | bytes) -> bytes:
+    def _bytes(self, source: ObjectHead, origin: CopySourceTypeDef, part: range | bytes) -> bytes:
         if isinstance(part, bytes):
             return part
-        return b"".join(self.chunks(origin["Bucket"], origin["Key"], span=(part[0], part[-1])))
+        span = f"bytes={part[0]}-{part[-1]}"
+        return self._s3.get_object(**origin, Range=span, IfMatch=source.etag)["Body"].read()
 
     def download(self, bucket: str, key: str, version_id: str | None, path: Path) -> None:
         with path.open("wb") as file:
