@@ -149,6 +149,24 @@ def test_a_push_says_which_checks_read_all_data_for_each_build(push: Callable[..
     assert push()["warnings"] == []
 
 
+def test_a_push_says_which_checks_will_read_all_data_once_a_column_has_many_values(
+    push: Callable[..., dict[str, Any]],
+) -> None:
+    def warned(*checks: str) -> list[str]:
+        quality = "".join(f"    - {check}\n" for check in checks)
+        return push(
+            pipeline=f"{PIPELINE_YAML}".replace("  label: y\n", f"  label: y\n  quality:\n{quality}").encode()
+        )["warnings"]
+
+    many, few = "{check: distinct_count, column: x, min: 5}", "{check: distinct_count, column: x, max: 1024}"
+    (warning,) = warned(many, "{check: uniqueness, column: x, min: 0.5}")
+    assert warning == (
+        "once a column has more than 1,024 different values, each build reads the whole data set for "
+        "distinct_count of x, uniqueness of x, and more than 50,000 objects are rejected"
+    )
+    assert warned(few) == []
+
+
 def test_a_short_bake_is_warned_of_where_alarms_watch_it(push: Callable[..., dict[str, Any]]) -> None:
     short = PIPELINE_YAML + "release: {stages: [{name: production, traffic: {bake_s: 5, unwatched: true}}]}\n"
     (warning,) = push(pipeline=short.encode())["warnings"]

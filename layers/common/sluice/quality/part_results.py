@@ -18,6 +18,7 @@ from typing import Any
 from sluice.domain import canonical
 from sluice.domain.config.checks import KINDS
 from sluice.domain.config.checks.base import NeedsWholeError
+from sluice.domain.config.checks.figures import DISTINCT_MAX, merged_values
 from sluice.domain.config.models import Data
 from sluice.lazy import dataclass
 from sluice.quality import validation
@@ -196,16 +197,37 @@ def whole_checks(data: Data) -> tuple[str, ...]:
 
 
 def reading(data: Data) -> tuple[str, ...]:
-    """Warn of a contract in mode append whose checks read all data for each build."""
-    names = whole_checks(data) if data.mode == "append" else ()
-    if not names:
+    """Warn of a contract in mode append whose checks read all data for each build, now or once they grew."""
+    if data.mode != "append":
         return ()
+    told = []
+    if names := whole_checks(data):
+        told.append(
+            f"each build reads the whole data set, not only what is new, for {_listed(names)}: "
+            f"they cannot be told from parts of it. More than {OBJECTS_MAX:,} objects are rejected"
+        )
+    if names := _counting(data):
+        told.append(
+            f"once a column has more than {DISTINCT_MAX:,} different values, each build reads the whole data "
+            f"set for {_listed(names)}, and more than {OBJECTS_MAX:,} objects are rejected"
+        )
+    return tuple(told)
+
+
+def _counting(data: Data) -> list[str]:
+    """List what counts different values, unless many would break it anyway."""
+    counting = [check for check in validation.checks(data) if KINDS[check.kind].merge is merged_values]
+    return [_called(check) for check in counting if not _is_of_few(check)]
+
+
+def _is_of_few(check: Check) -> bool:
+    most = check.limit[1] if check.kind == "distinct_count" else None
+    return most is not None and most <= DISTINCT_MAX
+
+
+def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
-    named = ", ".join(names[:_NAMED_MAX])
-    return (
-        f"each build reads the whole data set, not only what is new, for {named}{more}: "
-        f"they cannot be told from parts of it. More than {OBJECTS_MAX:,} objects are rejected",
-    )
+    return ", ".join(names[:_NAMED_MAX]) + more
 
 
 def _called(check: Check) -> str:
