@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +32,11 @@ class Figure:
 def arguments(
     description: str, add_options: Callable[[argparse.ArgumentParser], None] | None = None
 ) -> argparse.Namespace:
-    """Parse the options of all benchmarks and those of this one."""
+    """Parse the options of all benchmarks and those of this one.
+
+    One that is told to end, as by `timeout`, tears down too: SIGTERM alone would leave its cloud behind.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parser = argparse.ArgumentParser(description=description)
     if add_options:
         add_options(parser)

@@ -57,15 +57,16 @@ def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if (ready := targets.local_cloud()) is not None:
-            adopt(process)
-            return ready
-        # Another command may have started it a moment before.
-        if process.poll() is not None and targets.local_pid() is None:
-            break
-        time.sleep(0.05)
+    try:
+        ready = _ready(process)
+    except BaseException:
+        # Who waits for it was told to end, and it is in a session of its own.
+        adopt(process)
+        stop_process(process.pid)
+        raise
+    if ready is not None:
+        adopt(process)
+        return ready
     if (code := process.poll()) is None:
         adopt(process)
         stop_process(process.pid)
@@ -73,6 +74,18 @@ def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str
     if code == 1 and last.startswith("error: "):
         raise CommandError(last.removeprefix("error: "))
     raise CommandError("the local cloud did not start", hint=f"Its log is {log_path}:\n{tail(log_path)}")
+
+
+def _ready(process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
+    """Wait until the local cloud is ready, which another command may have started a moment before."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if (ready := targets.local_cloud()) is not None:
+            return ready
+        if process.poll() is not None and targets.local_pid() is None:
+            return None
+        time.sleep(0.05)
+    return None
 
 
 def _make(state_dir: Path) -> None:

@@ -197,6 +197,8 @@ def _run(
     try:
         python, warm = _python(order, ours)
     except (DataError, OSError) as error:
+        if records.has(orders.STOP):
+            return Ending("Stopped", reason=running.STOPPED_BEFORE)
         return Ending("Failed", reason=f"ClientError: {error}")
     output = order.request.get("OutputDataConfig") or order.request.get("ProcessingOutputConfig", {})
     region = os.environ["AWS_REGION"]

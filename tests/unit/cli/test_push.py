@@ -154,9 +154,8 @@ def test_a_push_says_which_checks_will_read_all_data_once_a_column_has_many_valu
 ) -> None:
     def warned(*checks: str) -> list[str]:
         quality = "".join(f"    - {check}\n" for check in checks)
-        return push(
-            pipeline=f"{PIPELINE_YAML}".replace("  label: y\n", f"  label: y\n  quality:\n{quality}").encode()
-        )["warnings"]
+        asked = PIPELINE_YAML.replace("  label: y\n", f"  label: y\n  quality:\n{quality}")
+        return list(push(pipeline=asked.encode())["warnings"])
 
     many, few = "{check: distinct_count, column: x, min: 5}", "{check: distinct_count, column: x, max: 1024}"
     (warning,) = warned(many, "{check: uniqueness, column: x, min: 0.5}")

@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 import pytest
 
 from sluice.containers import running
-from sluice.containers.data import S3Location, Storage
+from sluice.containers.data import DataError, S3Location, Storage
 from sluice.containers.environments import Python
 from sluice.containers.processes import Waiting
 from sluice.containers.running import Ending, Job
@@ -117,4 +117,18 @@ def test_a_job_lists_its_inputs_and_looks_for_a_stop_at_once_and_writes_its_log_
 def test_a_job_that_was_told_to_stop_begins_no_script(world: World) -> None:
     world.is_stopped = True
     assert world.run().status == "Stopped"
+    assert Script.started == []
+
+
+@pytest.mark.parametrize(("is_stopped", "status"), [(True, "Stopped"), (False, "Failed")])
+def test_a_job_that_was_told_to_stop_is_stopped_though_its_data_cannot_be_had(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_stopped: bool, status: str
+) -> None:
+    def missing(prefix: S3Location) -> list[str]:
+        world.together.wait()
+        raise DataError(f"there is nothing at {prefix}")
+
+    world.is_stopped = is_stopped
+    monkeypatch.setattr(world, "keys", missing)
+    assert world.run().status == status
     assert Script.started == []

@@ -40,6 +40,7 @@ Limit = Literal["memory", "time", "disk"]
 OPT_ML = Path("/opt/ml")
 _CHECKPOINTS = "/opt/ml/checkpoints"
 _REASON_LENGTH = 1024
+STOPPED_BEFORE = "it was stopped before it began"
 _TAIL_LINES = 20
 _STOP_GRACE_S = 10.0
 _LOOK_EVERY_S = 1.0
@@ -132,7 +133,9 @@ def run(
     try:
         was_stopped, work = at_once(is_stopped, lambda: _prepared(job, storage, python))
         if was_stopped:
-            return Ending("Stopped", reason="it was stopped before it began")
+            return Ending("Stopped", reason=STOPPED_BEFORE)
+        if isinstance(work, Exception):
+            raise work
         with _synchronized(job, storage):
             process = Process(python.command(work.command), work.variables, work.working_dir, waiting)
             how = _watch(job, process, transcript, is_stopped, started)
@@ -170,8 +173,12 @@ def _broken(error: Exception) -> Ending:
 # ------------------------------------------------------------------------------------------------- before it
 
 
-def _prepared(job: Job, storage: Storage, python: Python) -> _Work:
-    return (_training if job.kind == "training_job" else _processing)(job, storage, python)
+def _prepared(job: Job, storage: Storage, python: Python) -> _Work | Exception:
+    """Return the work, or why there is none, which says nothing if the job was stopped meanwhile."""
+    try:
+        return (_training if job.kind == "training_job" else _processing)(job, storage, python)
+    except (DataError, ScriptError, _FailedError, OSError) as error:
+        return error
 
 
 def _training(job: Job, storage: Storage, python: Python) -> _Work:

@@ -206,10 +206,10 @@ def reading(data: Data) -> tuple[str, ...]:
             f"each build reads the whole data set, not only what is new, for {_listed(names)}: "
             f"they cannot be told from parts of it. More than {OBJECTS_MAX:,} objects are rejected"
         )
-    if names := _counting(data):
+    if counting := _counting(data):
         told.append(
             f"once a column has more than {DISTINCT_MAX:,} different values, each build reads the whole data "
-            f"set for {_listed(names)}, and more than {OBJECTS_MAX:,} objects are rejected"
+            f"set for {_listed(counting)}, and more than {OBJECTS_MAX:,} objects are rejected"
         )
     return tuple(told)
 

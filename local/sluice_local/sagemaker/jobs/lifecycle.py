@@ -224,6 +224,8 @@ class Job:
         except JobFailedError as failure:
             return _failed(failure.reason, failure.changes)
         except (DataError, ImageError) as error:
+            if self.stopping.is_set():
+                return Ending("Stopped")
             return _failed(f"ClientError: {error}")
         except Exception:
             logging.getLogger(__name__).exception("job %s", self.arn)
