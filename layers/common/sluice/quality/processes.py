@@ -61,11 +61,15 @@ def run(
         watch = _Watch(process, ours)
         meanwhile()
         result: _Result = watch.result(memory_mb, max_s)
-        return result
-    finally:
+    except BaseException:
         process.kill()
         process.join()
+        raise
+    finally:
         ours.close()
+    # It has nothing left to do: the next start of a process waits for its end, which frees its memory.
+    process.kill()
+    return result
 
 
 def _context() -> BaseContext:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -224,6 +224,7 @@ def _load() -> None:
     Data.model_rebuild()
 
 
+@cache
 def _prepare() -> None:
     """Make what the next forked process would have to: its database, and the classes that it needs."""
     from sluice.quality.engine import database

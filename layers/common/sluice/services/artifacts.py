@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from sluice.domain import digests
 from sluice.domain.build import jobs
 from sluice.domain.build.run_manifest import Artifact
 from sluice.domain.locations import bucket_and_key
+from sluice.services import contents
 from sluice.services.arrivals import on_each
 
 if TYPE_CHECKING:
@@ -75,21 +77,25 @@ def _reported(cloud: Cloud, step: Mapping[str, Any]) -> dict[str, Any]:
 
 def _written(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, ObjectHead]]:
     """Return the step, the name and the head of each object, up to LISTED_MAX of an output."""
-    folders = [
-        (step["step"], output, folder)
-        for step in steps
-        if step.get("kind") == "processing_job"
+    processing = [step for step in steps if step.get("kind") == "processing_job"]
+    return [found for each in on_each(processing, partial(_listed, cloud)) for found in each]
+
+
+def _listed(cloud: Cloud, step: Mapping[str, Any]) -> list[tuple[str, str, ObjectHead]]:
+    own = {
+        output: uri
         for output, uri in (step.get("outputs") or {}).items()
-        for bucket, folder in [bucket_and_key(f"{str(uri).rstrip('/')}/")]
-        if bucket == cloud.artifact_bucket
-    ]
-
-    def listed(each: tuple[str, str, str]) -> list[tuple[str, str, ObjectHead]]:
-        step, output, folder = each
-        heads = islice(cloud.objects.listing(cloud.artifact_bucket, folder), LISTED_MAX)
-        return [(step, f"{step}/{output}/{head.key.removeprefix(folder)}", head) for head in heads]
-
-    return [found for each in on_each(folders, listed) for found in each]
+        if bucket_and_key(str(uri))[0] == cloud.artifact_bucket
+    }
+    known = contents.side_by_side(cloud, [*own.values()], LISTED_MAX)
+    found = []
+    for output, uri in own.items():
+        bucket, folder = bucket_and_key(f"{str(uri).rstrip('/')}/")
+        heads = known[uri] if uri in known else islice(cloud.objects.listing(bucket, folder), LISTED_MAX)
+        found += [
+            (step["step"], f"{step['step']}/{output}/{head.key.removeprefix(folder)}", head) for head in heads
+        ]
+    return found
 
 
 def _artifact(cloud: Cloud, step: str, name: str, head: ObjectHead, *, is_hashed: bool) -> Artifact:

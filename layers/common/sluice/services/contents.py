@@ -31,7 +31,7 @@ def digests(cloud: Cloud, uris: Sequence[str], written: Written = NOTHING) -> li
 
     What still is as it was written is not read.
     """
-    listed = _side_by_side(cloud, uris)
+    listed = side_by_side(cloud, uris, OBJECTS_MAX)
     return on_each(uris, lambda uri: digest(cloud, uri, listed.get(uri), written))
 
 
@@ -75,7 +75,7 @@ def empty_files(cloud: Cloud, uri: str) -> list[str] | None:
     return files
 
 
-def _side_by_side(cloud: Cloud, uris: Sequence[str]) -> dict[str, list[ObjectHead]]:
+def side_by_side(cloud: Cloud, uris: Sequence[str], most: int) -> dict[str, list[ObjectHead]]:
     """Return the objects of folders that lie side by side; of none if there are too many."""
     places = {uri: bucket_and_key(uri.rstrip("/")) for uri in uris}
     above = {(bucket, key.rpartition("/")[0]) for bucket, key in places.values()}
@@ -84,8 +84,8 @@ def _side_by_side(cloud: Cloud, uris: Sequence[str]) -> dict[str, list[ObjectHea
     ((bucket, folder),) = above
     if not folder:
         return {}
-    found = [*islice(cloud.objects.listing(bucket, f"{folder}/"), OBJECTS_MAX + 1)]
-    if len(found) > OBJECTS_MAX:
+    found = [*islice(cloud.objects.listing(bucket, f"{folder}/"), most + 1)]
+    if len(found) > most:
         return {}
     return {
         uri: [head for head in found if head.key.startswith(f"{key}/")] for uri, (_, key) in places.items()

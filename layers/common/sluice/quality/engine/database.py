@@ -28,8 +28,10 @@ _CONFIG = {
     "async_threads": "0",
 }
 _spare: list[duckdb.DuckDBPyConnection] = []
-# One that is left then is reported as leaked.
+_taken: list[duckdb.DuckDBPyConnection] = []
+# What is left then is reported as leaked.
 atexit.register(_spare.clear)
+atexit.register(_taken.clear)
 
 
 class EngineLimitError(Exception):
@@ -58,7 +60,9 @@ def _connect() -> duckdb.DuckDBPyConnection:
         connection = _spare.pop()
     except IndexError:
         return duckdb.connect(config=_CONFIG)
-    return connection.execute("RESET threads")
+    # Closing the last connection would take the database apart, for which a fork need not wait: it ends.
+    _taken.append(connection)
+    return connection.cursor().execute("RESET threads")
 
 
 class Database:
