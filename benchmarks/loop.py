@@ -3,9 +3,13 @@
 Each run is followed by one of the plain scripts, and ratios are of such pairs: on a busy machine both wait
 alike. Seconds of the processor leave out the wait.
 
-The *overhead of a step* is what it costs more in a run than its script does as a plain process: the
-difference of a pair's times, shared among the job steps that follow one another. All that a run does is in
-it, and what it saves: packages that are loaded once, not for each step.
+The *overhead of a step (of N)* is the time of an execution in which no job is under way, divided by the
+number of the steps that the run recorded. Validation, gates and registration are in it, which are work of
+Sluice's own. A job is under way from when its function takes it up until its outputs are sent.
+
+What *a step costs more than its script as a plain process* is the difference of a pair's times, shared among
+the job steps that follow one another. All that a run does is in it, and what it saves: packages that are
+loaded once, not for each step.
 
 What a *job step* takes beyond its script is the time from its state's beginning to its end, as the
 execution's history has them, without the time that the script's process was there (`script_s` of its usage).
@@ -137,6 +141,7 @@ def timed_run(target: Target, pipeline: str, path: Path) -> dict[str, float]:
         "event_to_start_s": started - uploaded - quiet_s,
         "upload_to_registered_s": stopped - uploaded - quiet_s,
         "no_job_s": stopped - started - critical_path_s(run["steps"]),
+        "steps": float(len(run["steps"])),
         **step_times(target, run),
     }
 
@@ -341,8 +346,8 @@ def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]
         value, peer = pairs[len(pairs) // 2]
         return Figure(title, value, "s", peer, "s plain scripts")
 
-    def overhead(title: str, name: str, floor: int = 0) -> Figure:
-        """Return what a job step costs more than its script as a plain process."""
+    def more_than_plain(title: str, name: str, floor: int = 0) -> Figure:
+        """Return what a step costs more than its script as a plain process."""
         more = (
             (run[name] - each[floor]) / sum(state.startswith(BEYOND) for state in run)
             for run, each in zip(runs, plain, strict=True)
@@ -350,11 +355,13 @@ def loop_figures(target: Target, folder: Path, repetitions: int) -> list[Figure]
         return Figure(title, statistics.median(more), "s")
 
     beyond = [value for run in runs for name, value in run.items() if name.startswith(BEYOND)]
+    steps = median("steps")
 
     return [
         Figure("event to execution start", median("event_to_start_s"), "s"),
-        overhead("overhead of a step", "execution_s"),
-        overhead("overhead of a step: processor", "cpu_s", 1),
+        Figure(f"overhead of a step (of {steps:.0f})", median("no_job_s") / steps, "s"),
+        more_than_plain("a step more than its script as a plain process", "execution_s"),
+        more_than_plain("a step more than its script as a plain process: processor", "cpu_s", 1),
         Figure("a job step beyond its script", statistics.median(beyond), "s"),
         *(Figure(name, median(name), "s") for name in runs[0] if name.startswith((BEYOND, STATE))),
         Figure("time with no job under way", median("no_job_s"), "s"),

@@ -295,6 +295,15 @@ SCRIPTS = {
         a = A()
         print('end')
     """,
+    "an end that needs packages": """
+        import atexit, pack, threading
+        class A:
+            def __init__(self): self.pack = pack
+            def __del__(self): print('deleted', self.pack.load)
+        a = A()
+        atexit.register(lambda: print('at exit', pack.load))
+        threading.Thread(target=lambda: print('thread', pack.load)).start()
+    """,
     "a file left open": "file = open('/dev/null')\nfile2 = open('written', 'w')\nfile2.write('x')",
 }  # fmt: skip
 
@@ -494,6 +503,22 @@ def test_packages_that_do_more_than_load_are_loaded_by_each_job(world: World, te
 
 
 # ------------------------------------------------------------------------------------- one job from another
+
+
+def test_a_fork_writes_out_what_packages_hold_open_and_takes_none_of_them_apart(world: World) -> None:
+    text = """
+    import pack
+    class Held:
+        def __del__(self): print('taken apart')
+    pack.held = Held()
+    pack.text = open('text', 'w')
+    pack.text.write('x')
+    pack.content = open('content', 'wb')
+    pack.content.write(b'y')
+    """
+    ((code, output, _),) = world.play_warm(world.case(["python3", world.write("holds.py", script(text))]))
+    assert (code, output) == (0, "")
+    assert (world.folder / "text").read_text() + (world.folder / "content").read_text() == "xy"
 
 
 def test_each_fork_draws_numbers_of_its_own(world: World) -> None:

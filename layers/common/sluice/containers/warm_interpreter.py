@@ -13,11 +13,13 @@ This process never gets to know a variable of a job: those are read after the fo
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import gc
 import importlib
 import importlib.machinery
+import io
 import json
 import os
 import re
@@ -49,6 +51,7 @@ _NOT_MISSED = {"jemalloc_bg_thd"}
 _LOADED_AT_START = {"sitecustomize", "usercustomize"}
 # Modules may set further variables when they are loaded.
 _BEFORE = dict(os.environ)
+_STARTED_WITH = frozenset(sys.modules)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -81,6 +84,21 @@ def _load(modules: Iterable[str]) -> None:
         os.close(unheard)
     gc.collect()
     gc.freeze()
+
+
+def _leave() -> None:
+    """Leave what was loaded for all scripts as it is, where Python would take it apart: 40 ms for nobody.
+
+    This is the last that is done at exit: Python then ends what the script itself made and loaded. Files that
+    packages hold open are written out.
+    """
+    for each in gc.get_objects():
+        if isinstance(each, io.TextIOWrapper | io.BufferedWriter) and not each.closed:
+            each.flush()
+    for name in _loaded:
+        if isinstance(module := sys.modules.get(name), types.ModuleType):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(module))
+            sys.modules[name] = None  # type: ignore[assignment]  # as Python does
 
 
 def _fork() -> int:
@@ -212,6 +230,8 @@ if __name__ == "__main__":
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _control = socket.socket(fileno=int(sys.argv[1]))
     _control.send(b"s")
+    _loaded = frozenset[str]()
+    atexit.register(_leave)
     try:
         _load(sys.argv[2:])
     except BaseException:
@@ -220,6 +240,7 @@ if __name__ == "__main__":
         raise
     # A package may have allowed it.
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _loaded = frozenset(sys.modules) - _STARTED_WITH
     _control.send(b"r")
     _given = _order(_forked(_control))
     _lay_open()
