@@ -336,6 +336,27 @@ def test_a_leaf_of_what_is_read_together_is_what_is_read_of_it_alone(world: Worl
     assert sum(part.rows for (part,) in alone) == edged.rows > 0
 
 
+@pytest.mark.parametrize(("others", "is_kept"), [("abcd" * 5, True), ("efgh" * 5, True), ("", False)])
+def test_what_is_redacted_is_kept_of_few_rows_if_more_show_that_it_is_categories(
+    tmp_path: Path, others: str, is_kept: bool
+) -> None:
+    world = World(tmp_path, contract(schema={**SCHEMA, "s": {"type": "string"}}, redact=["s"], quality=[]))
+
+    def written(name: str, values: str) -> DataFile:
+        path = tmp_path / name
+        path.write_text(body([["1", "2", value, "", "true"] for value in values]))
+        return DataFile(name, path)
+
+    few = written("few", "abcd")
+    edged = leaves_read(world, world.data, [written("more", others)], (), None)[0] if others else None
+    (leaf,) = leaves_read(world, world.data, [few], (), edged)
+    assert (leaf.columns["s"].values is not None) == is_kept
+    if edged is not None:
+        added = run.parsed(run.added_up([leaf, leaf], world.data), world.data)
+        assert added is not None
+        assert added.columns["s"].values == dict.fromkeys("abcd", 2)
+
+
 def leaves_read(
     world: World, data: Data, files: Sequence[DataFile], leaves: Sequence[int], edged: PartResults | None
 ) -> list[PartResults]:

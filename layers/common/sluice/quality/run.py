@@ -187,12 +187,12 @@ def parsed_leaf(leaf: bytes, data: Data) -> PartResults | None:
 
 def added_up(parts: Sequence[PartResults], data: Data) -> bytes:
     """Add up the results of parts, at least one, as they are stored; raises NeedsWholeError."""
-    return _stored(_sum(parts, data), data)
+    return _sum(parts, data).to_json()
 
 
 def leaf_of(parts: Sequence[PartResults], data: Data) -> bytes:
     """Add up the results of a leaf's pieces, at least one, as they are stored; raises NeedsWholeError."""
-    return _stored_leaf(_sum(parts, data), data)
+    return _zipped(_sum(parts, data).to_json(keeps_rows=True))
 
 
 def _sum(parts: Sequence[PartResults], data: Data) -> PartResults:
@@ -273,7 +273,7 @@ def _judge(
             else:
                 judged = judging.together(engine, found, data, baseline, before, now, keeps_edges=keeps_edges)
             left_s = (limits.max_s or math.inf) * _LEAVES_SHARE - (time.monotonic() - began)
-            kept = tuple(_kept_leaves(engine, judged.own, data, baseline, len(leaves), left_s))
+            kept = tuple(_kept_leaves(engine, judged, data, baseline, len(leaves), left_s))
     except EngineLimitError as error:
         return refuse([beyond_limits(str(error), error.keys)], data, title)
     outcome = _outcome(judged, data, baseline, now, title)
@@ -281,18 +281,18 @@ def _judge(
 
 
 def _kept_leaves(
-    engine: Engine, own: PartResults | None, data: Data, baseline: Baseline, leaves: int, left_s: float
+    engine: Engine, judged: judging.Judged, data: Data, baseline: Baseline, leaves: int, left_s: float
 ) -> Iterator[bytes]:
     """Yield what was found in each leaf, while there is time and nothing keeps it from being stored."""
     from sluice.quality.engine import EngineLimitError
 
     until = time.monotonic() + left_s
     try:
-        if own is not None and leaves:
-            for part in judging.leaf_parts(engine, own, data, baseline, leaves):
+        if judged.own is not None and leaves:
+            for part in judging.leaf_parts(engine, judged.own, data, baseline, leaves):
                 if time.monotonic() > until:
                     return
-                yield _stored_leaf(part, data)
+                yield _stored_leaf(part, data, judged.part)
     except (EngineLimitError, NeedsWholeError):
         return
 
@@ -319,7 +319,7 @@ def _outcome(judged: judging.Judged, data: Data, baseline: Baseline, now: dateti
     report = report.with_violations((*_drifted(measured.drift), *_biased(measured.bias)))
     report = replace(report, untold=measured.drift.untold if measured.drift else ())
     documents = dict(_documents(report, measured, data, baseline, title))
-    return Outcome(report, documents, _kept(judged.part, data), _kept(judged.own, data))
+    return Outcome(report, documents, _kept(judged.part, data), _kept(judged.own, data, judged.part))
 
 
 def _read(
@@ -341,7 +341,7 @@ def _read(
             parts = judging.edged_parts(
                 engine, found, data, baseline, edged, keeps_edges=keeps_edges, leaves=len(leaves) or 1
             )
-            return Reading(tuple(_stored_leaf(part, data) for part in parts))
+            return Reading(tuple(_stored_leaf(part, data, edged) for part in parts))
     except EngineLimitError as error:
         return Reading(beyond=beyond_limits(str(error), error.keys))
     except biases.TooManyValuesError as error:
@@ -358,26 +358,32 @@ def _former(stored: bytes, data: Data, *, keeps_edges: bool) -> PartResults:
     return former
 
 
-def _kept(part: PartResults | None, data: Data) -> bytes | None:
+def _kept(part: PartResults | None, data: Data, of: PartResults | None = None) -> bytes | None:
     """Return the results to store; None if they cannot be: then the next validation reads all data."""
     try:
-        return None if part is None else _stored(part, data)
+        return None if part is None else _without_text(part, data, of).to_json()
     except NeedsWholeError:
         return None
 
 
-def _stored_leaf(part: PartResults, data: Data) -> bytes:
-    """Return a leaf's results to store, compressed: there are some forty of each segment."""
-    return gzip.compress(_stored(part, data, keeps_rows=True), _LEVEL, mtime=0)
+def _stored_leaf(part: PartResults, data: Data, of: PartResults | None) -> bytes:
+    """Return a leaf's results to store, as they are `of` more data; raises NeedsWholeError."""
+    return _zipped(_without_text(part, data, of).to_json(keeps_rows=True))
 
 
-def _stored(part: PartResults, data: Data, *, keeps_rows: bool = False) -> bytes:
-    """Return the results to store, without text of redacted columns; raises NeedsWholeError."""
+def _zipped(leaf: bytes) -> bytes:
+    """Compress a leaf's results: there are some forty of each segment."""
+    return gzip.compress(leaf, _LEVEL, mtime=0)
+
+
+def _without_text(part: PartResults, data: Data, of: PartResults | None) -> PartResults:
+    """Remove text of redacted columns."""
+    more = of.columns if of is not None else {}
     columns = {
-        name: column_parts.without_text(column) if name in data.redact else column
+        name: column_parts.without_text(column, more.get(name)) if name in data.redact else column
         for name, column in part.columns.items()
     }
-    return replace(part, columns=columns).to_json(keeps_rows=keeps_rows)
+    return replace(part, columns=columns)
 
 
 def beyond_limits(message: str, keys: Sequence[str]) -> Violation:

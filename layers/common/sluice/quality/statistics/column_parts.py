@@ -106,11 +106,17 @@ def are_few(type_: ColumnType, values: Collection[Any]) -> bool:
     return type_ != "string" or sum(map(len, values)) <= _CHARACTERS_MAX
 
 
-def without_text(part: ColumnPart) -> ColumnPart:
-    """Remove a column's values if they are text, which a profile does not keep either."""
-    if part.type != "string" or part.values is None or is_categorical(part.present, len(part.values)):
+def without_text(part: ColumnPart, of: ColumnPart | None = None) -> ColumnPart:
+    """Remove a column's values if they are text, which a profile does not keep either.
+
+    In few rows categories look like text: they are kept if together with those `of` more rows they do not.
+    """
+    if part.type != "string" or not part.values or is_categorical(part.present, len(part.values)):
         return part
-    return replace(part, values=None) if part.values else part
+    known = of.values if of is not None else None
+    if of is not None and known is not None and is_categorical(of.present, len({*known, *part.values})):
+        return part
+    return replace(part, values=None)
 
 
 def merge(some: ColumnPart, others: ColumnPart) -> ColumnPart:
