@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import fakes
 from sluice.adapters import multipart
 from sluice.catalog import keys
 from sluice.catalog.changes import Change, Delete, Put, Update, refuse_impossible
-from sluice.ports import Item, ObjectHead
+from sluice.ports import Content, Item, ObjectHead, Piece
 
 _PACKAGE = keys.package_partition("")
 _LAST = "\U0010ffff"
@@ -42,41 +42,26 @@ class Count:
     made_s: float = 0
 
 
-class Numbered(Sequence[str]):
-    """Sorted keys, by number."""
+def find(key: str, among: Sequence[str]) -> int | None:
+    """Return the number of a key, if it is one of some that are in order."""
+    at = bisect_left(among, key)
+    return at if at < len(among) and among[at] == key else None
 
-    def __init__(self, count: int, key: Callable[[int], str]) -> None:
-        self._count, self._key = count, key
 
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[str]: ...
-    def __getitem__(self, at: int | slice) -> str | list[str]:
-        if isinstance(at, slice):
-            return [self._key(number) for number in range(*at.indices(self._count))]
-        if not -self._count <= at < self._count:
-            raise IndexError(at)
-        return self._key(at % self._count)
-
-    def find(self, key: str) -> int | None:
-        """Return the number of a key, if it is one of them."""
-        at = bisect_left(self, key)
-        return at if at < self._count and self._key(at) == key else None
-
-    def between(self, first: str, last: str) -> range:
-        return range(bisect_left(self, first), bisect_right(self, last))
+def between(first: str, last: str, among: Sequence[str]) -> range:
+    """Return the numbers of the keys from a first to a last one, of some that are in order."""
+    return range(bisect_left(among, first), bisect_right(among, last))
 
 
 @dataclass(frozen=True)
 class Past:
-    """Items of a partition, sorted by number; `item` returns the attributes besides the key."""
+    """Items of a partition, sorted by number; `item` returns the attributes besides the key.
+
+    All keys are in memory: to look for one takes a million of them no longer than a thousand.
+    """
 
     pk: str
-    sks: Numbered
+    sks: Sequence[str]
     item: Callable[[int], Item]
 
     def at(self, number: int) -> Item:
@@ -97,7 +82,7 @@ class GrownCatalog(fakes.FakeCatalog):
         self._sks: dict[str, list[str]] = {}
 
     def add_past(self, pk: str, count: int, sk: Callable[[int], str], item: Callable[[int], Item]) -> None:
-        past = Past(pk, Numbered(count, sk), item)
+        past = Past(pk, [*map(sk, range(count))], item)
         if count:
             self._sizes[id(past)] = len(json.dumps(past.at(0)))
             self._past.append(past)
@@ -123,7 +108,7 @@ class GrownCatalog(fakes.FakeCatalog):
         if pk.startswith(_PACKAGE):
             return {"pk": pk, "sk": sk, **self.package}
         for past in self._past:
-            if past.pk == pk and (number := past.sks.find(sk)) is not None:
+            if past.pk == pk and (number := find(sk, past.sks)) is not None:
                 return past.at(number)
         return None
 
@@ -176,7 +161,7 @@ class GrownCatalog(fakes.FakeCatalog):
         """Yield where the items of a range are, in order."""
         sources = [self._of_past(past, first, last, reverse) for past in self._past if past.pk == pk]
         sks = self._sks.get(pk, [])
-        written = range(bisect_left(sks, first), bisect_right(sks, last))
+        written = between(first, last, sks)
         own = (sks[at] for at in (reversed(written) if reverse else written))
         sources.append((sk, None, 0) for sk in own if self._written_items[pk, sk] is not None)
         return heapq.merge(*sources, key=lambda found: found[0], reverse=reverse)
@@ -184,7 +169,7 @@ class GrownCatalog(fakes.FakeCatalog):
     def _of_past(
         self, past: Past, first: str, last: str, reverse: bool
     ) -> Iterator[tuple[str, Past | None, int]]:
-        numbers = past.sks.between(first, last)
+        numbers = between(first, last, past.sks)
         for number in reversed(numbers) if reverse else numbers:
             sk = past.sks[number]
             if (past.pk, sk) not in self._written_items:
@@ -220,11 +205,12 @@ def _changed(change: Change, item: Item | None) -> Item | None:
 class GrownObjects(fakes.FakeObjects):
     """Buckets with a past of small objects, each with one version."""
 
-    past: dict[str, Numbered] = field(default_factory=dict)
+    past: dict[str, Sequence[str]] = field(default_factory=dict)
     # Objects of the past whose content is computed on reading, by URI.
     deleted: set[str] = field(default_factory=set)
     computed: dict[str, Callable[[], bytes]] = field(default_factory=dict)
     made: dict[str, bytes] = field(default_factory=dict)
+    in_pieces: list[str] = field(default_factory=list)
     count: Count = field(default_factory=Count)
 
     def __post_init__(self) -> None:
@@ -241,8 +227,8 @@ class GrownObjects(fakes.FakeObjects):
     def listing(self, bucket: str, prefix: str, **how: Any) -> Iterator[ObjectHead]:
         after = how.get("after", "")
         listed = iter(super().listing(bucket, prefix, **how))
-        past = self.past.get(bucket, Numbered(0, str))
-        numbers = past.between(max(prefix, after), prefix + _LAST) if not how.get("shallow") else range(0)
+        past = self.past.get(bucket, ())
+        numbers = between(max(prefix, after), prefix + _LAST, past) if not how.get("shallow") else range(0)
         old = (self._old(bucket, past[number]) for number in numbers)
         merged = heapq.merge(listed, old, key=lambda head: head.key)
         self.count.requests += 1
@@ -292,30 +278,39 @@ class GrownObjects(fakes.FakeObjects):
             self.count.made_s += time.thread_time() - start
         return self.made[uri]
 
-    def splice(self, source_uri: str, pieces: Sequence[slice | bytes], uri: str) -> None:
-        """S3 copies what is large: the rest is this machine's, and is counted as its adapter asks for it."""
-        source = self._made(source_uri)
+    def make(self, *uris: str) -> None:
+        """Make up objects, and what was written in pieces, before anybody is measured who reads them."""
+        for uri in (*uris, *self.in_pieces):
+            self._made(uri)
+        self.in_pieces.clear()
+
+    def write(self, uri: str, data: Content, content_type: str = "application/octet-stream") -> None:
+        """What comes in pieces is put together later: the adapter sends it so too."""
         self.made.pop(uri, None)
         self.computed.pop(uri, None)
+        if isinstance(data, bytes):
+            super().write(uri, data, content_type)
+            return
+        super().write(uri, b"", content_type)
+        self.computed[uri] = partial(b"".join, data)
+        self.in_pieces.append(uri)
+
+    def splice(self, source_uri: str, pieces: Sequence[slice | Piece], uri: str) -> None:
+        """S3 copies what is large; what is read for the rest is counted as its adapter asks for it."""
+        source = self._made(source_uri)
         if len(source) < multipart.PART_BYTES_MIN:
             self.count.requests += 2
             self.count.bytes += len(source)
-            self.write(uri, _spliced(source, pieces))
-            return
-        parts = multipart.plan(len(source), pieces)
-        # Opening the source, beginning and completing the upload, and its parts.
-        self.count.requests += 3 + len(parts)
-        for part in parts:
-            if isinstance(part, list):
-                self._body(source, part)
-        self.write(uri, b"")
-        self.computed[uri] = partial(_spliced, source, pieces)
-
-    def _body(self, source: bytes, part: list[range | bytes]) -> bytes:
-        read = [each for each in part if isinstance(each, range)]
-        self.count.requests += len(read)
-        self.count.bytes += sum(map(len, read))
-        return b"".join(source[each[0] : each[-1] + 1] if isinstance(each, range) else each for each in part)
+        else:
+            parts = multipart.plan(len(source), pieces)
+            read = [
+                each for part in parts if isinstance(part, list) for each in part if isinstance(each, range)
+            ]
+            # Opening the source, beginning and completing the upload, its parts, and what is read for them.
+            self.count.requests += 3 + len(parts) + len(read)
+            self.count.bytes += sum(map(len, read))
+        view = memoryview(source)
+        self.write(uri, [view[each] if isinstance(each, slice) else each for each in pieces])
 
     def _old(self, bucket: str, key: str) -> ObjectHead:
         return ObjectHead(bucket, key, "v1", 1000, "", "2026-01-01T00:00:00.000Z")
@@ -325,14 +320,9 @@ class GrownObjects(fakes.FakeObjects):
             return None
         if key in self.buckets.get(bucket, {}):
             return super()._version(bucket, key, version_id)
-        if (held := self.past.get(bucket)) and held.find(key) is not None:
+        if find(key, self.past.get(bucket, ())) is not None:
             return fakes._Version("v1", b"x,y\n1,0\n", "text/csv", "2026-01-01T00:00:00.000Z")
         return super()._version(bucket, key, version_id)
-
-
-def _spliced(source: bytes, pieces: Sequence[slice | bytes]) -> bytes:
-    view = memoryview(source)
-    return b"".join(view[each] if isinstance(each, slice) else each for each in pieces)
 
 
 class GrownRegistry(fakes.FakeRegistry):

@@ -33,7 +33,7 @@ import fakes
 from build_world import PIPELINE, World, created, requests
 from conftest import LambdaContext, load_function
 from figures import arguments
-from grown import Count, GrownCatalog, GrownObjects, GrownRegistry, Numbered
+from grown import Count, GrownCatalog, GrownObjects, GrownRegistry
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import times
@@ -97,7 +97,7 @@ def grown(size: int) -> World:
     wiring.cloud = lambda: cloud  # type: ignore[assignment]
     world = World(cloud, invoke)
     project = world.push()
-    objects.past[fakes.DATA_BUCKET] = Numbered(size, name)
+    objects.past[fakes.DATA_BUCKET] = [*map(name, range(size))]
     catalog.package = {"approval_status": "Approved", "approval_epoch": 1, "acted_epoch": 1}
     add_arrivals(catalog, size)
     add_runs(catalog, runs_of(size), project)
@@ -180,6 +180,8 @@ def add_dataset(world: World, size: int, project: str) -> None:
         cloud.objects.write(places.dataset_manifest(head.version), head.to_json())
         cloud.objects.write(places.dataset_files(head.version), b"[]")
         cloud.objects.computed[places.dataset_files(head.version)] = partial(files, size)
+        # What changes is in the first segment.
+        cloud.objects.make(places.dataset_files(head.version), places.segment(sha256(0)))
     add_parts(world, head, project)
     of_all = {"objects": size, "rows": size, "size_bytes": 1000 * size, "manifest_uri": "s3://b/k"}
     made = {"status": "valid", "created_at": AT, **of_all}
@@ -277,6 +279,7 @@ class Measure:
         answer = call()
         seconds = processor_s() - start - objects.count.made_s
         gc.enable()
+        objects.make()
         counts = (catalog.count, objects.count, registry.count)
         asked = sum(count.requests for count in counts) + catalog.count.writes
         items = sum(count.items for count in counts)

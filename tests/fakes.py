@@ -23,11 +23,13 @@ from sluice.domain.notices.webhooks import WebhookError
 from sluice.domain.roles import Account, Role, RolesForbiddenError
 from sluice.domain.safeguards import Safeguards
 from sluice.ports import (
+    Content,
     EndpointBusyError,
     Item,
     JobKind,
     ObjectHead,
     PackageArchive,
+    Piece,
     RequestRefusedError,
     Room,
     SageMakerJobKind,
@@ -232,19 +234,19 @@ class FakeObjects:
     def read(self, uri: str) -> bytes:
         return self._existing(*_split(uri), None).data
 
-    def write(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+    def write(self, uri: str, data: Content, content_type: str = "application/octet-stream") -> None:
         bucket, key = _split(uri)
-        self.put(bucket, key, data)
+        self.put(bucket, key, data if isinstance(data, bytes) else b"".join(data))
         self.buckets[bucket][key][-1].content_type = content_type
         self.writes.append(uri)
 
-    def create(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
+    def create(self, uri: str, data: Content, content_type: str = "application/octet-stream") -> bool:
         if self.head(*_split(uri)):
             return False
         self.write(uri, data, content_type)
         return True
 
-    def splice(self, source_uri: str, pieces: Sequence[slice | bytes], uri: str) -> None:
+    def splice(self, source_uri: str, pieces: Sequence[slice | Piece], uri: str) -> None:
         found = self._existing(*_split(source_uri), None).data
         self.write(uri, b"".join(found[each] if isinstance(each, slice) else each for each in pieces))
 

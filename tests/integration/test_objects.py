@@ -292,3 +292,12 @@ def test_the_parts_of_an_upload_are_listed_with_their_checksums(s3: Any, objects
 def test_a_span_of_an_object_is_read_alone(s3: Any, objects: S3Objects) -> None:
     s3.put_object(Bucket=BUCKET, Key="k", Body=b"0123456789")
     assert b"".join(objects.chunks(BUCKET, "k", None, (2, 5))) == b"2345"
+
+
+def test_what_is_written_in_pieces_is_one_object(objects: S3Objects) -> None:
+    pieces: list[bytes | memoryview] = [b"a" * 100_000, memoryview(b"-b-")[1:2], b"c"]
+    objects.write(f"s3://{BUCKET}/p/pieces", pieces)
+    assert objects.read(f"s3://{BUCKET}/p/pieces") == b"a" * 100_000 + b"bc"
+    assert not objects.create(f"s3://{BUCKET}/p/pieces", [b"other"])
+    assert objects.create(f"s3://{BUCKET}/p/others", pieces)
+    assert objects.read(f"s3://{BUCKET}/p/others") == objects.read(f"s3://{BUCKET}/p/pieces")

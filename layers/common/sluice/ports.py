@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sluice.domain.safeguards import Safeguards
 
 Item = dict[str, Any]
+Piece = bytes | memoryview
+Content = bytes | Sequence[Piece]
 JobKind = Literal["training_job", "processing_job", "pipeline_execution"]
 # Jobs on Lambda are those of builds; only SageMaker transforms.
 SageMakerJobKind = JobKind | Literal["transform_job"]
@@ -77,7 +79,10 @@ class ObjectHead:
 
 
 class Objects(Protocol):
-    """S3, addressed by `s3://bucket/key` URIs."""
+    """S3, addressed by `s3://bucket/key` URIs.
+
+    What is written may be in pieces, which are sent one after the other and not put together before.
+    """
 
     def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectHead | None:
         """Return the object's head, or None if it does not exist."""
@@ -110,13 +115,13 @@ class Objects(Protocol):
     def read(self, uri: str) -> bytes:
         """Return the object's bytes; raises FileNotFoundError if it does not exist."""
 
-    def write(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+    def write(self, uri: str, data: Content, content_type: str = "application/octet-stream") -> None:
         """Write one object."""
 
-    def create(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
+    def create(self, uri: str, data: Content, content_type: str = "application/octet-stream") -> bool:
         """Write one object if there is none yet; False if there is one."""
 
-    def splice(self, source_uri: str, pieces: Sequence[slice | bytes], uri: str) -> None:
+    def splice(self, source_uri: str, pieces: Sequence[slice | Piece], uri: str) -> None:
         """Write an object of pieces: bytes, and slices of another object in any order.
 
         S3 copies large slices, without reading them here. Raises FileNotFoundError if there is no source.

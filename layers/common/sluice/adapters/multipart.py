@@ -10,19 +10,19 @@ PART_BYTES_MIN = 5 * 1024**2
 COPY_BYTES_MAX = 5 * 1024**3
 
 # A range of the other object's bytes to copy, or ranges to read and bytes, which are uploaded together.
-Part = range | list[range | bytes]
+Part = range | list[range | bytes | memoryview]
 
 
-def plan(size_bytes: int, pieces: Iterable[slice | bytes]) -> list[Part]:
+def plan(size_bytes: int, pieces: Iterable[slice | bytes | memoryview]) -> list[Part]:
     """Return the parts of an object that consists of bytes and of slices of another object of so many bytes.
 
     What lies between two cuts and is too small for a part of its own is read, and so is as much as a part
     before lacks: at most ten megabytes for each cut.
     """
     parts: list[Part] = []
-    loose: list[range | bytes] = []
+    loose: list[range | bytes | memoryview] = []
     for copied in _joined(range(size_bytes)[each] if isinstance(each, slice) else each for each in pieces):
-        if isinstance(copied, bytes):
+        if not isinstance(copied, range):
             loose.append(copied)
             continue
         lacking = max(0, PART_BYTES_MIN - sum(map(len, loose))) if loose else 0
@@ -37,9 +37,9 @@ def plan(size_bytes: int, pieces: Iterable[slice | bytes]) -> list[Part]:
     return [*parts, loose] if loose else parts
 
 
-def _joined(pieces: Iterable[range | bytes]) -> list[range | bytes]:
+def _joined(pieces: Iterable[range | bytes | memoryview]) -> list[range | bytes | memoryview]:
     """Join ranges that lie together."""
-    found: list[range | bytes] = []
+    found: list[range | bytes | memoryview] = []
     for piece in pieces:
         before = found[-1] if found else b""
         if isinstance(piece, range) and isinstance(before, range) and before.stop == piece.start:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from sluice.adapters import multipart
 from sluice.adapters.clients import client, error_code
+from sluice.adapters.pieces import PiecesFile
 from sluice.domain import times
 from sluice.domain.digests import Part
 from sluice.domain.locations import bucket_and_key
@@ -20,6 +21,8 @@ from sluice.ports import ObjectHead
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
+
+    from sluice.ports import Content, Piece
 
 _CHUNK_BYTES = 1 << 20
 _TAGS_MAX = 10
@@ -110,14 +113,15 @@ class S3Objects:
     def read(self, uri: str) -> bytes:
         return b"".join(self.chunks(*bucket_and_key(uri)))
 
-    def write(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+    def write(self, uri: str, data: Content, content_type: str = "application/octet-stream") -> None:
         bucket, key = bucket_and_key(uri)
-        self._s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+        self._s3.put_object(Bucket=bucket, Key=key, Body=_body(data), ContentType=content_type)
 
-    def create(self, uri: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
+    def create(self, uri: str, data: Content, content_type: str = "application/octet-stream") -> bool:
         bucket, key = bucket_and_key(uri)
+        body = _body(data)
         try:
-            self._s3.put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
+            self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
         except ClientError as error:
             if error_code(error) == "PreconditionFailed":
                 return False
@@ -139,19 +143,19 @@ class S3Objects:
         kept = {"ContentType": described["ContentType"], "Metadata": described["Metadata"]}
         self._assemble(uri, source, origin, multipart.plan(source.size_bytes, [slice(None)]), kept)
 
-    def splice(self, source_uri: str, pieces: Sequence[slice | bytes], uri: str) -> None:
-        found = self.open(*bucket_and_key(source_uri))
-        if found is None:
+    def splice(self, source_uri: str, pieces: Sequence[slice | Piece], uri: str) -> None:
+        opened = self.open(*bucket_and_key(source_uri))
+        if opened is None:
             raise FileNotFoundError(source_uri)
-        head, chunks = found
+        head, chunks = opened
         if head.size_bytes >= multipart.PART_BYTES_MIN:
             parts = multipart.plan(head.size_bytes, pieces)
             origin: CopySourceTypeDef = {"Bucket": head.bucket, "Key": head.key}
             self._assemble(uri, head, origin, parts, {"ContentType": _JSON})
         else:
             source = memoryview(b"".join(chunks))
-            body = b"".join(source[each] if isinstance(each, slice) else each for each in pieces)
-            self.write(uri, body, _JSON)
+            found = [source[each] if isinstance(each, slice) else each for each in pieces]
+            self.write(uri, found, _JSON)
 
     def _assemble(
         self,
@@ -196,13 +200,13 @@ class S3Objects:
                 )
                 etag = answer["CopyPartResult"]["ETag"]
             else:
-                body = b"".join(self._bytes(source, origin, each) for each in part)
+                body = _body([self._piece(source, origin, each) for each in part])
                 etag = self._s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
             done.append({"PartNumber": number, "ETag": etag})
         return done
 
-    def _bytes(self, source: ObjectHead, origin: CopySourceTypeDef, part: range | bytes) -> bytes:
-        if isinstance(part, bytes):
+    def _piece(self, source: ObjectHead, origin: CopySourceTypeDef, part: range | Piece) -> Piece:
+        if not isinstance(part, range):
             return part
         span = f"bytes={part[0]}-{part[-1]}"
         return self._s3.get_object(**origin, Range=span, IfMatch=source.etag)["Body"].read()
@@ -232,6 +236,10 @@ class S3Objects:
         except ClientError as error:
             if error_code(error) not in _ABSENT:
                 raise
+
+
+def _body(data: Content) -> Any:
+    return data if isinstance(data, bytes) else PiecesFile(data)
 
 
 def _head(bucket: str, key: str, answer: Mapping[str, Any]) -> ObjectHead:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sluice.domain import canonical
 from sluice.domain.data import datasets, segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
-from sluice.domain.data.segment_files import SegmentFile
+from sluice.domain.data.segment_files import Pieces, SegmentFile
 from sluice.domain.data.segments import Change, DatasetHead, Packed, Segment
 from sluice.domain.locations import bucket_and_key
 from sluice.lazy import dataclass
@@ -144,8 +144,8 @@ def _store(
 ) -> DatasetHead:
     """Write a version's segments, its list of files, and at last its head."""
     changes = changes or {}
-    changed = {each.segment.digest: each.file for each in changes.values() if each.segment and each.file}
-    _write_segments(cloud, pipeline, {**changed, **{each.segment.digest: each.file for each in added}})
+    changed = {each.segment.digest: each.file for each in changes.values() if each.segment}
+    _write_segments(cloud, pipeline, {**changed, **_files(added)})
     head, small, merged = _merge_small(cloud, pipeline, head)
     listed = {each.segment.digest: each.listed for each in (*added, *merged)}
     head = _write_list(cloud, pipeline, former, head, _Edit(listed, changes, small))
@@ -153,11 +153,15 @@ def _store(
     return head
 
 
-def _write_segments(cloud: Cloud, pipeline: str, files: Mapping[str, SegmentFile]) -> None:
+def _files(packed: Iterable[Packed]) -> dict[str, Pieces]:
+    return {each.segment.digest: [each.file.data] for each in packed}
+
+
+def _write_segments(cloud: Cloud, pipeline: str, files: Mapping[str, Pieces]) -> None:
     """Write segments, named by their digests, so that writing one again changes nothing."""
     places = locations(cloud, pipeline)
-    for digest, file in files.items():
-        cloud.objects.create(places.segment(digest), file.data, _JSON)
+    for digest, pieces in files.items():
+        cloud.objects.create(places.segment(digest), pieces, _JSON)
 
 
 def _merge_small(
@@ -171,7 +175,7 @@ def _merge_small(
         return head, {}, []
     small = read_segments(cloud, pipeline, [each.digest for each in head.small])
     merged, rows = [*segments.parts(_all(small.values()).objects)], read_rows(cloud, pipeline, small)
-    _write_segments(cloud, pipeline, {part.segment.digest: part.file for part in merged})
+    _write_segments(cloud, pipeline, _files(merged))
     for part in merged:
         write_segment_rows(cloud, pipeline, part.segment.digest, part.file.keys(), rows)
     return head.merged(head.small, merged), small, merged
@@ -196,8 +200,9 @@ class _Edit:
         change = self.changes.get(digest)
         return digest if change is None else change.segment.digest if change.segment else ""
 
-    def keeps_keys(self, digest: str) -> bool:
-        return digest not in self.changes or not self.changes[digest].unlisted
+    @property
+    def keeps_keys(self) -> bool:
+        return not any(change.unlisted for change in self.changes.values())
 
 
 def _write_list(
@@ -210,7 +215,7 @@ def _write_list(
     source, uri = places.dataset_files(former.version), places.dataset_files(head.version)
     before = [each.digest for each in former.segments]
     stay = [each.digest for each in head.segments[: len(before)]]
-    if stay == [edit.after(digest) for digest in before] and all(map(edit.keeps_keys, before)):
+    if edit.keeps_keys and stay == [*map(edit.after, before)]:
         tail = (edit.listed[each.digest] for each in head.segments[len(before) :])
         cloud.objects.splice(source, [slice(0, -len(datasets.LIST_END)), *tail, datasets.LIST_END], uri)
         return head
@@ -224,14 +229,14 @@ def _write_list(
 
 def _pieces(
     cloud: Cloud, source: str, spans: Mapping[str, slice], head: DatasetHead, edit: _Edit
-) -> list[slice | bytes] | None:
+) -> list[slice | bytes | memoryview] | None:
     """Return a list's keys by segment: parts of the former list, and those that are new or cut.
 
     None if the former list lacks a key where it should be: it may have been written anew, in another order,
     when the same version was made again in another way.
     """
     digests = {each.digest for each in head.segments}
-    found: dict[str, slice | bytes] = {**edit.listed}
+    found: dict[str, Sequence[slice | bytes | memoryview]] = {at: [keys] for at, keys in edit.listed.items()}
     cuts: list[tuple[slice, Sequence[str], str]] = []
     for digest, span in spans.items():
         after, change = edit.after(digest), edit.changes.get(digest)
@@ -241,10 +246,10 @@ def _pieces(
         elif change and change.unlisted:
             cuts.append((span, change.unlisted, after))
         else:
-            found[after] = span
+            found[after] = [span]
     bucket, key = bucket_and_key(source)
 
-    def cut(each: tuple[slice, Sequence[str], str]) -> bytes | None:
+    def cut(each: tuple[slice, Sequence[str], str]) -> list[memoryview] | None:
         span, keys, _ = each
         part = b"".join(cloud.objects.chunks(bucket, key, span=(span.start, span.stop - 1)))
         return datasets.unlisted(part, keys)
@@ -253,7 +258,7 @@ def _pieces(
         if rest is None or bool(rest) != bool(after):
             return None
         found[after] = rest
-    return [found[each.digest] for each in head.segments] if spans else None
+    return [piece for each in head.segments for piece in found[each.digest]] if spans else None
 
 
 def _write_list_anew(
@@ -272,7 +277,7 @@ def _write_list_anew(
 
     found = on_each(head.segments, listed)
     opening = datasets.list_opening(cloud.data_bucket)
-    files = b"".join((opening, *(keys for _, keys in found), datasets.LIST_END))
+    files = [opening, *(keys for _, keys in found), datasets.LIST_END]
     cloud.objects.write(places.dataset_files(head.version), files, _JSON)
     return replace(head, segments=tuple(each for each, _ in found))
 

@@ -56,7 +56,7 @@ def test_an_object_with_another_content_changes_one_leaf(keys: set[str]) -> None
     key = min(keys)
     changed = objects.changed({key: ObjectVersion(key, "v2", 20, f"{2:064x}")})
     assert changed is not None
-    after = leaves.of(changed)
+    after = leaves.of(SegmentFile(b"".join(changed.pieces)))
     assert len({leaf.digest for leaf in after} - before) == 1
     assert len(after) == len(before)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from unittest import mock
@@ -10,8 +11,10 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.domain import canonical
 from sluice.domain.data import segments
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.data.segment_files import SegmentFile
 from sluice.domain.data.segments import Change, DatasetHead, Packed, Segment
 
 
@@ -39,6 +42,7 @@ def test_a_version_that_grew_is_the_version_of_its_objects(builds: list[list[int
         assert (head.version, head.objects) == (whole.version, len(whole.objects))
         assert head.size_bytes == whole.size_bytes
         assert DatasetHead.from_json(head.to_json()) == head
+        assert canonical.to_json(json.loads(head.to_json())) == head.to_json()
 
 
 @given(
@@ -69,10 +73,8 @@ def test_a_version_some_of_whose_objects_changed_or_left_is_the_version_of_what_
     # What is left of a segment is described as if it had been packed anew.
     for change in found.values():
         if change.file:
-            assert (
-                change.segment
-                == Packed.of(change.file, sum(o.size_bytes for o in change.file.objects())).segment
-            )
+            file = SegmentFile(b"".join(change.file))
+            assert change.segment == Packed.of(file, sum(o.size_bytes for o in file.objects())).segment
     order = [each.first for each in head.segments]
     assert order == sorted(order)
     untouched = {each.segment for each in packed if each.segment.digest not in found}

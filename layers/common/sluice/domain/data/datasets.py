@@ -180,13 +180,16 @@ def listed(keys: Sequence[str]) -> bytes:
     return f", {json.dumps(keys)[1:-1]}".encode() if keys else b""
 
 
-def unlisted(part: bytes, keys: Iterable[str]) -> bytes | None:
-    """Return a part of a list of files without some keys, given in its order; None if it lacks one."""
-    rest, begin = list[bytes](), 0
+def unlisted(part: bytes, keys: Iterable[str]) -> list[memoryview] | None:
+    """Return what is left of a part of a list of files without some keys, given in its order.
+
+    None if it lacks one of them.
+    """
+    rest, begin, view = list[memoryview](), 0, memoryview(part)
     for key in map(listed, ([key] for key in keys)):
         found = part.find(key, begin)
         if found < 0:
             return None
-        rest.append(part[begin:found])
+        rest.append(view[begin:found])
         begin = found + len(key)
-    return b"".join((*rest, part[begin:]))
+    return [each for each in (*rest, view[begin:]) if each]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from sluice.domain.data.datasets import ObjectVersion
 from sluice.lazy import dataclass
@@ -18,6 +18,18 @@ _OPEN = b'{"key":"'
 _KEY = re.compile(rb'\{"key":"([^"]*)"')
 # The first step of a search, some five objects.
 _STEP_BYTES = 1024
+
+# What a file consists of, in order. Of a changed file nearly all lies in memory: it is not copied.
+Pieces = Sequence[bytes | memoryview]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A file of at least one object that a change made, and its first and last key."""
+
+    pieces: Pieces
+    first: str
+    last: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +93,24 @@ class SegmentFile:
                 yield self._object(begin)
                 begin = self._after(begin)
 
-    def changed(self, changes: Mapping[str, ObjectVersion | None]) -> SegmentFile | None:
+    def changed(self, changes: Mapping[str, ObjectVersion | None]) -> Changed | None:
         """Return the file with other objects at some keys, or with none; None if nothing is left."""
-        parts, begin = list[bytes | memoryview](), len(_HEAD)
-        view = memoryview(self.data)
+        parts, begin = list[range | ObjectVersion](), len(_HEAD)
         for key, obj in sorted(changes.items()):
             at = self._seek(key, begin)
-            parts += [view[begin : at - 1]] if at > begin else []
-            parts += [obj.to_json()] if obj else []
+            parts += [range(begin, at - 1)] if at > begin else []
+            parts += [obj] if obj else []
             begin = self._after(at) if self._is_at(at, key) else at
-        parts += [view[begin : self._stop - 1]] if begin < self._stop else []
-        return _written(parts) if parts else None
+        parts += [range(begin, self._stop - 1)] if begin < self._stop else []
+        if not parts:
+            return None
+        first, last, view = parts[0], parts[-1], memoryview(self.data)
+        begins = self._key(first.start) if isinstance(first, range) else first.key
+        ends = self._key(self._begin(last.stop, last.start)) if isinstance(last, range) else last.key
+        written = (
+            view[each.start : each.stop] if isinstance(each, range) else each.to_json() for each in parts
+        )
+        return Changed(_pieces(written), begins, ends)
 
     @property
     def _stop(self) -> int:
@@ -140,9 +159,13 @@ class SegmentFile:
         return ObjectVersion(**json.loads(self.data[begin : self._after(begin) - 1]))
 
 
-def _written(parts: Iterable[bytes | memoryview]) -> SegmentFile:
-    """Write a file of parts, each of objects with commas between them."""
+def _written(parts: Iterable[bytes]) -> SegmentFile:
+    return SegmentFile(b"".join(_pieces(parts)))
+
+
+def _pieces(parts: Iterable[bytes | memoryview]) -> Pieces:
+    """Return the file of parts, at least one, each of objects with commas between them."""
     pieces: list[bytes | memoryview] = [_HEAD]
     for part in parts:
         pieces += [part, b","]
-    return SegmentFile(b"".join([*pieces[:-1], _TAIL]))
+    return [*pieces[:-1], _TAIL]

@@ -10,15 +10,15 @@ import dataclasses
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
+from json.encoder import encode_basestring
 
-from sluice.domain import canonical
 from sluice.domain.data import set_hash
 from sluice.domain.data.datasets import ObjectVersion, listed
-from sluice.domain.data.segment_files import SegmentFile
+from sluice.domain.data.segment_files import Pieces, SegmentFile
 from sluice.lazy import dataclass
 
 # Objects of a segment: a file of some 2 MB.
@@ -42,6 +42,14 @@ class Segment:
     last: str = ""
     listed_bytes: int = 0
 
+    def to_json(self) -> str:
+        """Return its canonical JSON, written here: a version has hundreds, and each build writes them."""
+        first, last = encode_basestring(self.first), encode_basestring(self.last)
+        return (
+            f'{{"digest":"{self.digest}","first":{first},"last":{last},"listed_bytes":{self.listed_bytes},'
+            f'"objects":{self.objects},"size_bytes":{self.size_bytes}}}'
+        )
+
     @property
     def is_small(self) -> bool:
         return self.objects < OBJECTS_MAX // 2
@@ -64,9 +72,12 @@ class Packed:
         return cls(segment, file, in_list)
 
 
-def digest(file: bytes) -> str:
+def digest(*pieces: bytes | memoryview) -> str:
     """Return the name of a segment, by the content of its file."""
-    return hashlib.sha256(file).hexdigest()
+    found = hashlib.sha256()
+    for piece in pieces:
+        found.update(piece)
+    return found.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +88,25 @@ class Change:
     lost: Sequence[ObjectVersion]
     put: Sequence[ObjectVersion]
     segment: Segment | None
-    file: SegmentFile | None
+    file: Pieces
 
     @classmethod
     def of(
         cls, former: Segment, before: SegmentFile, lost: Sequence[ObjectVersion], put: Sequence[ObjectVersion]
     ) -> Change:
-        file = before.changed({**{obj.key: None for obj in lost}, **{obj.key: obj for obj in put}})
-        if file is None:
-            return cls(before, lost, put, None, None)
+        changed = before.changed({**{obj.key: None for obj in lost}, **{obj.key: obj for obj in put}})
+        if changed is None:
+            return cls(before, lost, put, None, ())
         cut_bytes = sum(len(listed([key])) for key in _without(lost, put))
         segment = Segment(
-            digest(file.data),
+            digest(*changed.pieces),
             former.objects + len(put) - len(lost),
             former.size_bytes + _size_bytes(put) - _size_bytes(lost),
-            *file.ends(),
+            changed.first,
+            changed.last,
             former.listed_bytes and former.listed_bytes - cut_bytes,
         )
-        return cls(before, lost, put, segment, file)
+        return cls(before, lost, put, segment, changed.pieces)
 
     @property
     def unlisted(self) -> list[str]:
@@ -134,22 +146,26 @@ class DatasetHead:
         return cls(segments, int(stored["state"], 16), stored["parent"], tuple(stored["added"]))
 
     def to_json(self) -> bytes:
-        # `asdict` copies what it finds, which takes several times as long.
-        names = Segment.__slots__
-        listed = [{name: getattr(each, name) for name in names} for each in self.segments]
-        stored = {"segments": listed, "state": f"{self.state:x}"}
-        return canonical.to_json({**stored, "parent": self.parent, "added": list(self.added)})
+        """Return its canonical JSON; the names of versions and segments are hex digits."""
+        added, listed = (
+            json.dumps(self.added, separators=(",", ":")),
+            [each.to_json() for each in self.segments],
+        )
+        return (
+            f'{{"added":{added},"parent":{json.dumps(self.parent)},"segments":[{",".join(listed)}],'
+            f'"state":"{self.state:x}"}}'
+        ).encode()
 
     @cached_property
     def version(self) -> str:
         """The data set version: 64 hex digits that depend only on the objects, not on how they came."""
         return set_hash.digest(self.state)
 
-    @property
+    @cached_property
     def objects(self) -> int:
         return sum(each.objects for each in self.segments)
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         return sum(each.size_bytes for each in self.segments)
 
@@ -204,21 +220,25 @@ class DatasetHead:
 
     def near(self, keys: Collection[str]) -> list[str]:
         """Return the digests of the segments that may hold one of these keys, or one below or above it."""
-        points = sorted({point for key in keys for point in (*above(key), key, f"{key}/")})
-        return [each.digest for each in self.segments if each.first == "" or _may_hold(each, points, keys)]
+        points, folders = sorted({point for key in keys for point in (*above(key), key, f"{key}/")}), {*keys}
+        return [each.digest for each in self.segments if each.first == "" or _may_hold(each, points, folders)]
 
 
-def _may_hold(segment: Segment, points: Sequence[str], keys: Collection[str]) -> bool:
+def _may_hold(segment: Segment, points: Sequence[str], folders: Set[str]) -> bool:
     at = bisect_left(points, segment.first)
     if at < len(points) and points[at] <= segment.last:
         return True
     # All of a segment may be in a folder.
-    return any(folder in keys for folder in above(segment.first))
+    return not folders.isdisjoint(above(segment.first))
 
 
 def above(key: str) -> list[str]:
     """Return the folders that a key is in, without the slash at their end."""
-    return [key[:at] for at, sign in enumerate(key) if sign == "/"]
+    found, at = list[str](), key.find("/")
+    while at >= 0:
+        found.append(key[:at])
+        at = key.find("/", at + 1)
+    return found
 
 
 def is_near(key: str, keys: Collection[str], folders: Collection[str]) -> bool:
