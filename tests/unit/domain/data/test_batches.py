@@ -321,7 +321,10 @@ def test_what_was_included_before_counts_as_there_and_builds_nothing_by_itself()
         (b'[{"size_bytes": 1}]', "has an entry that is neither a key nor an object with one"),
         (b'[{"key": "a", "size_bytes": true}]', "has a size_bytes of a that is no number of bytes"),
         (b'[{"key": "a", "sha256": "xyz"}]', "has a sha256 of a that is not 64 hex digits"),
-        (b'[{"key": "a", "size": 1}]', "has a field 'size' of a, unlike key, size_bytes, sha256"),
+        (
+            b'[{"key": "a", "size": 1}]',
+            "has a field 'size' of a, unlike key, size_bytes, sha256; did you mean 'size_bytes'?",
+        ),
         (b'["/a"]', "lists '/a', which is no path below its folder"),
         (b'["../b/a"]', "lists '../b/a', which is no path below its folder"),
         (b'["a", "manifest.json"]', "lists 'manifest.json', which is a manifest file and no data"),
