@@ -6,7 +6,9 @@ import inspect
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier, Event, Lock
 
 import boto3
 import pytest
@@ -45,6 +47,27 @@ def test_a_part_is_made_once_and_parts_of_one_service_share_its_client() -> None
     assert cloud.registry is not None
     assert cloud.endpoints is not None
     assert asked == ["dynamodb", "sagemaker"]
+
+
+def test_clients_are_made_one_at_a_time_whoever_asks_first() -> None:
+    making, asked, everybody = Lock(), list[str](), Barrier(4)
+
+    def client(service: str) -> object:
+        assert making.acquire(blocking=False), "a session makes one client at a time"
+        asked.append(service)
+        Event().wait(0.01)
+        making.release()
+        return object()
+
+    cloud = AwsCloud(os.environ, client)
+
+    def ask(part: str) -> object:
+        everybody.wait(10)
+        return getattr(cloud, part)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, ["catalog", "objects", "registry", "endpoints"]))
+    assert sorted(asked) == ["dynamodb", "s3", "sagemaker"]
 
 
 def test_commands_reach_what_they_show_by_what_the_stack_puts_out() -> None:

@@ -15,7 +15,13 @@ from botocore.session import Session
 from sluice.adapters.sessions import new_session
 from sluice.ports import RequestRefusedError
 
-_CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=30)
+_CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 5},
+    connect_timeout=3,
+    read_timeout=30,
+    # More than are asked side by side: a connection beyond them is closed after its one request.
+    max_pool_connections=25,
+)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sluice import ports
@@ -27,6 +28,7 @@ class AwsCloud:
         self._settings = settings
         self._given = client
         self._clients: dict[str, Any] = {}
+        self._making = Lock()
 
     def now(self) -> str:
         return times.to_iso(datetime.now(UTC))
@@ -83,9 +85,11 @@ class AwsCloud:
 
     def _client(self, service: str) -> Any:
         """Return the service's one client, which keeps its connections while the function is warm."""
-        if service not in self._clients:
-            self._clients[service] = self._made(service)
-        return self._clients[service]
+        # What is asked side by side may be the first to ask, and a session makes one client at a time.
+        with self._making:
+            if service not in self._clients:
+                self._clients[service] = self._made(service)
+            return self._clients[service]
 
     def _made(self, service: str) -> Any:
         if self._given is not None:
