@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 
@@ -43,6 +46,31 @@ def test_a_layer_is_built_for_what_the_template_says_unless_told_otherwise(layer
     assert parameters["Architecture"]["Default"] == "arm64"
     assert "$(if $(filter x86_64,$(LAMBDA_ARCHITECTURE)),x86_64,aarch64)" in text
     assert f"ARCHITECTURE ?= {parameters['Architecture']['Default']}" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_is_built_wherever_the_checkout_is(layer: str, tmp_path: Path) -> None:
+    """Also where folders have spaces in their names."""
+    uv = tmp_path / "some tools/uv"
+    uv.parent.mkdir()
+    uv.touch(mode=0o755)
+    planned = subprocess.run(
+        [
+            shutil.which("make") or "make",
+            "-n",
+            f"build-{layer.title()}Layer",
+            "ARTIFACTS_DIR=/made for/layer",
+        ],
+        cwd=ROOT / "layers" / layer,
+        env={"PATH": f"{uv.parent}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    words = [word for line in planned.splitlines() if not line.startswith("#") for word in shlex.split(line)]
+    assert words[0] == str(uv)
+    assert "/made for/layer/python" in words
+    assert all("/made for/layer/python" in word for word in words if "made" in word or "for/" in word)
 
 
 def test_no_layer_ships_what_lambda_has() -> None:

@@ -228,13 +228,16 @@ def test_a_second_start_waits_for_the_cloud_of_the_first(
         def poll(self) -> int:
             return self.returncode
 
-    ready = {"pid": os.getpid(), "endpoint_url": "http://127.0.0.1:1"}
-    looks = iter([None, None, None, ready])
+    ready = {"pid": os.getpid(), "port": 1, "endpoint_url": "http://127.0.0.1:1"}
+    looks = iter([None, None, None, *[ready] * 3])
     monkeypatch.setattr(cloud, "_started", set[int]())
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: Ended())
     monkeypatch.setattr(target, "local_cloud", lambda: next(looks))
     monkeypatch.setattr(target, "local_pid", os.getpid)
     assert cloud.start() == ready
+    assert cloud.start(port=1) == ready
+    with pytest.raises(CommandError, match="runs on port 1 already"):
+        cloud.start(port=2)
     monkeypatch.setattr(target, "local_cloud", lambda: None)
     monkeypatch.setattr(target, "local_pid", lambda: None)
     (empty_home / "local.log").write_text("error: it cannot listen\n")

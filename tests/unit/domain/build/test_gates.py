@@ -78,11 +78,12 @@ def test_a_metric_that_is_no_finite_number_fails(gate: str, value: Any) -> None:
         ({}, "evaluation.json has nothing"),
         ({"metrics": {}}, "metrics has nothing"),
         ({"metrics": 1}, "metrics is no object"),
-        ({"metrics": {"accuracy": 0.9}}, "metrics.accuracy is no object"),
+        ({"metrics": {"accuracy": 0.9}}, "metrics.accuracy is no object; did you mean 'metrics.accuracy'?"),
         (
             {"metrics": {"acuracy": {}, "weighted avg": {}}},
             "metrics has acuracy, \"weighted avg\"; did you mean 'acuracy'?",
         ),
+        ({"accuracy": 0.9}, "evaluation.json has accuracy; did you mean 'accuracy'?"),
         (
             {"metrics": {f"m{n}": {} for n in range(10)}},
             "metrics has m0, m1, m2, m3, m4, m5, m6, m7 and 2 more",
@@ -94,6 +95,18 @@ def test_a_missing_metric_fails_and_says_what_there_is(document: dict[str, Any],
     assert verdict.reasons == (
         f"metrics.accuracy.value >= 0: the candidate's metric metrics.accuracy.value is missing: {there}",
     )
+
+
+def test_a_metric_that_lies_deeper_than_asked_is_named_with_its_path() -> None:
+    verdict = gates.judge(["accuracy >= 0.5"], {"metrics": {"accuracy": {"value": 0.9}}}, None)
+    there = "evaluation.json has metrics; did you mean 'metrics.accuracy.value'?"
+    assert verdict.reasons == (f"accuracy >= 0.5: the candidate's metric accuracy is missing: {there}",)
+
+
+def test_a_limit_that_the_champion_sets_has_six_digits() -> None:
+    gate = "rmse not_worse_than champion by 500 lower_is_better"
+    (result,) = gates.judge([gate], {"rmse": 7856.11}, Champion({"rmse": 7974.980085355112})).results
+    assert result.reason == "7856.11 passes with limit 8474.98, the champion 7974.98"
 
 
 def test_without_a_champion_a_comparison_passes_and_says_so() -> None:

@@ -141,7 +141,9 @@ def held(gate: Gate, value: Decimal, champion: Decimal | None) -> GateResult:
 
 def _result(gate: Gate, value: Decimal, limit: Decimal, champion: Decimal | None, passed: bool) -> GateResult:
     against = "" if champion is None else f", the champion {_shown(champion, limit)}"
-    reason = f"{_shown(value, limit)} {'passes' if passed else 'fails'} with limit {limit}{against}"
+    # The gate's own limit is written as it is there; one that the champion sets has as many digits as it.
+    held = limit if champion is None else _shown(limit, value)
+    reason = f"{_shown(value, limit)} {'passes' if passed else 'fails'} with limit {held}{against}"
     shown = None if champion is None else float(champion)
     return GateResult(gate.text, passed, float(value), float(limit), shown, reason)
 
