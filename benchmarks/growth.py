@@ -45,7 +45,7 @@ from sluice.domain.data.segment_files import SegmentFile
 from sluice.domain.data.segments import DatasetHead, Segment
 from sluice.domain.locations import Locations
 from sluice.quality import run
-from sluice.quality.judging import Baseline
+from sluice.quality.judging import Baseline, Terms
 from sluice.quality.part_results import PART, PartResults
 from sluice.quality.run import Limits
 from sluice.quality.validation import DataFile
@@ -198,8 +198,8 @@ def add_parts(world: World, head: DatasetHead, project: str) -> None:
     with TemporaryDirectory() as folder:
         file = DataFile(name(0), Path(folder, "0"))
         file.path.write_bytes(CONTENT)
-        limits, now = Limits(256, None, Path(folder)), times.from_iso(AT)
-        (found,) = run.read([file], data, limits=limits, now=now, baseline=Baseline(), edged=None).leaves
+        limits, terms = Limits(256, None, Path(folder)), Terms(data, Baseline(), times.from_iso(AT))
+        (found,) = run.read([file], terms, limits=limits, edged=None).leaves
     one = run.parsed_leaf(found, data)
     assert one is not None
     # Their quantiles are of all rows.

@@ -18,7 +18,7 @@ from sluice.catalog.records.monitoring import LabelWindow, Watch, Window
 from sluice.domain import config
 from sluice.domain.times import from_iso
 from sluice.quality import run
-from sluice.quality.judging import Baseline
+from sluice.quality.judging import Baseline, Terms
 from sluice.quality.validation import DataFile
 
 DATASET = "ab" * 32
@@ -64,10 +64,8 @@ class Watching:
         limits = run.Limits(512, 60.0, self.folder)
         outcome = run.validate(
             [DataFile("data.csv", path)],
-            data,
+            Terms(data, Baseline(), from_iso(self.cloud.now())),
             limits=limits,
-            now=from_iso(self.cloud.now()),
-            baseline=Baseline(),
             title="data",
         )
         places = self.world.locations

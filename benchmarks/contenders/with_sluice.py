@@ -48,10 +48,8 @@ def solve(path: Path, data_format: str) -> Answer:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         outcome = run.validate(
             [DataFile(path.name, path)],
-            contract(data_format),
+            run.Terms(contract(data_format), run.Baseline(), datetime.now(UTC)),
             limits=run.Limits(MEMORY_MB, None, Path(folder)),
-            now=datetime.now(UTC),
-            baseline=run.Baseline(),
             title=path.name,
         )
     is_profiled = "profile.json" in outcome.documents

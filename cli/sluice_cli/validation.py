@@ -183,6 +183,7 @@ def _validate(
     with _readable(), tempfile.TemporaryDirectory() as scratch:
         # Import it here: the engine is large, and no other command uses it.
         from sluice.quality import run
+        from sluice.quality.judging import Terms
         from sluice_cli import stack_data
 
         given = _baseline(baseline) if baseline else None
@@ -193,10 +194,8 @@ def _validate(
         beside = stack_data.beside(target, contract, names, fetched, given)
         outcome = run.validate(
             [*beside.files, *mine],
-            contract.data,
+            Terms(contract.data, given or beside.baseline, datetime.now(UTC)),
             limits=run.Limits.of_function(FUNCTION_MEMORY_MB, None, Path(scratch)),
-            now=datetime.now(UTC),
-            baseline=given or beside.baseline,
             title=f"{contract.name}, {', '.join(names)}",
         )
         for name, body in outcome.documents.items():

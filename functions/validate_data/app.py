@@ -27,7 +27,7 @@ from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.quality import part_results, run
-from sluice.quality.judging import Baseline
+from sluice.quality.judging import Baseline, Terms
 from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
 from sluice.quality.run import Limits, Outcome
 from sluice.quality.validation import Report
@@ -190,9 +190,7 @@ def _judge(
         asked = Asked(
             cloud=cloud,
             pipeline=task.pipeline,
-            data=data,
-            baseline=baseline,
-            now=times.from_iso(cloud.now()),
+            terms=Terms(data, baseline, times.from_iso(cloud.now())),
             title=f"{task.pipeline}, data set {task.dataset_version[:12]}",
             folder=Path(folder),
             limits=lambda folder: _limits(context, folder),
@@ -239,10 +237,8 @@ def _judge_grown(
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
         outcome = run.validate(
             segment_readings.download(asked.cloud, new.objects, Path(folder)),
-            asked.data,
+            asked.terms,
             limits=asked.limits(Path(folder)),
-            now=asked.now,
-            baseline=asked.baseline,
             title=asked.title,
             former=former,
             keeps_part=True,
@@ -271,10 +267,8 @@ def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None,
     is_grown = asked.data.mode == "append"
     outcome = run.validate(
         segment_readings.download(asked.cloud, objects, asked.folder),
-        asked.data,
+        asked.terms,
         limits=asked.limits(asked.folder),
-        now=asked.now,
-        baseline=asked.baseline,
         title=asked.title,
         keeps_part=is_grown,
         leaves=[leaf.objects for its in divided.values() for leaf in its] if is_grown else (),

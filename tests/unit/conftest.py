@@ -12,8 +12,8 @@ import pytest
 
 from sluice.domain import config
 from sluice.domain.config import PipelineConfig, loading
-from sluice.domain.config.models import Data
 from sluice.quality import run
+from sluice.quality.judging import Terms
 from sluice.quality.processes import Tell
 from sluice.quality.validation import DataFile
 
@@ -110,13 +110,14 @@ def judged_once(monkeypatch: pytest.MonkeyPatch, in_this_process: None) -> None:
     """The same data are judged once for all tests, which play the same run over and over."""
 
     def remembering(judge: Callable[..., Any]) -> Callable[..., Any]:
-        def remembered(files: Sequence[DataFile], data: Data, *, limits: run.Limits, **given: Any) -> Any:
+        def remembered(files: Sequence[DataFile], terms: Terms, *, limits: run.Limits, **given: Any) -> Any:
             bodies = tuple((each.key, each.path.read_bytes()) for each in files)
+            data = terms.data
             # A check of freshness alone asks for the time.
-            about = {name: value for name, value in given.items() if name != "now" or data.quality}
-            asked = (judge, bodies, data.model_dump_json(), *map(repr, about.items()))
+            about = [terms.baseline, terms.now if data.quality else None, *given.items()]
+            asked = (judge, bodies, data.model_dump_json(), *map(repr, about))
             if asked not in _outcomes:
-                _outcomes[asked] = judge(files, data, limits=limits, **given)
+                _outcomes[asked] = judge(files, terms, limits=limits, **given)
             return _outcomes[asked]
 
         return remembered

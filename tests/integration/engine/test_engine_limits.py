@@ -20,7 +20,7 @@ from sluice.quality import run
 from sluice.quality.engine import DataFile, EngineLimitError
 from sluice.quality.engine.limits import COLUMNS_MAX, NESTING_MAX
 from sluice.quality.engine.store import Store
-from sluice.quality.judging import Baseline
+from sluice.quality.judging import Baseline, Terms
 from sluice.quality.validation import Report
 
 SOUND = {"csv": b"x,y\n1,0\n", "jsonl": b'{"x": 1, "y": 0}\n'}
@@ -113,10 +113,8 @@ def judge(folder: Path, *bodies: bytes, **limits: Any) -> Report:
     given = {"memory_mb": 256, "max_s": None, **limits}
     return run.validate(
         files,
-        data,
+        Terms(data, Baseline(), NOW),
         limits=run.Limits(folder=folder, **given),
-        now=NOW,
-        baseline=Baseline(),
         title="a title",
     ).report
 

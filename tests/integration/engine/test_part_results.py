@@ -23,7 +23,7 @@ from sluice.domain.config.models import Data
 
 # Loaded here once, and not anew in each process that judges.
 from sluice.quality import run
-from sluice.quality.judging import Baseline
+from sluice.quality.judging import Baseline, Terms
 from sluice.quality.part_results import NeedsWholeError, PartFormatError, PartResults, merge, whole_checks
 from sluice.quality.run import Limits, Outcome
 from sluice.quality.statistics.profiles import PROFILE, Distribution, Profile
@@ -88,10 +88,8 @@ class World:
             files.append(DataFile(f"p/{number:03}", path))
         return run.validate(
             files,
-            self.data,
+            Terms(self.data, baseline or Baseline(), now),
             limits=Limits(256, None, self.folder),
-            now=now,
-            baseline=baseline or Baseline(),
             title="t",
             former=former,
             keeps_part=True,
@@ -305,10 +303,8 @@ def test_parts_that_were_read_one_by_one_are_judged_as_the_whole(world: World) -
         path.write_text(text)
         read = run.read(
             [DataFile(f"p/{number:03}", path)],
-            world.data,
+            Terms(world.data, Baseline(), NOW),
             limits=Limits(256, None, world.folder),
-            now=NOW,
-            baseline=Baseline(),
             edged=parts[0] if parts else None,
             keeps_edges=True,
         )
@@ -316,7 +312,7 @@ def test_parts_that_were_read_one_by_one_are_judged_as_the_whole(world: World) -
         part = run.parsed_leaf(leaf, world.data)
         assert part is not None
         parts.append(part)
-    together = run.conclude(parts, world.data, now=NOW, baseline=Baseline(), title="t")
+    together = run.conclude(parts, Terms(world.data, Baseline(), NOW), title="t")
     assert plain(together.documents[run.REPORT]) == plain(whole.documents[run.REPORT])
     assert {violation.check for violation in together.report.violations} >= {"format", "column", "extra"}
 
@@ -362,10 +358,8 @@ def leaves_read(
 ) -> list[PartResults]:
     found = run.read(
         files,
-        data,
+        Terms(data, Baseline(), NOW),
         limits=Limits(256, None, world.folder),
-        now=NOW,
-        baseline=Baseline(),
         edged=edged,
         leaves=leaves,
     )
@@ -405,10 +399,8 @@ def test_what_ends_the_engine_is_told_of_a_part_too(world: World) -> None:
     path.write_text(GOOD)
     read = run.read(
         [DataFile("p/000", path)],
-        world.data,
+        Terms(world.data, Baseline(), NOW),
         limits=Limits(256, 0.0, world.folder),
-        now=NOW,
-        baseline=Baseline(),
         edged=None,
     )
     assert read.beyond is not None

@@ -26,7 +26,7 @@ from sluice.domain.data import leaves, segments
 from sluice.domain.data.leaves import Leaf
 from sluice.quality import judging, part_results, run
 from sluice.quality.engine import EngineLimitError
-from sluice.quality.judging import Baseline
+from sluice.quality.judging import Baseline, Terms
 from sluice.quality.part_results import PART, NeedsWholeError
 from sluice.quality.processes import ProcessEndedError
 from sluice.quality.run import Limits, Outcome
@@ -159,14 +159,19 @@ def test_of_what_lost_or_changed_an_object_its_segment_alone_is_read(
     assert world.dataset(version(world))["rows"] == 2 * count
 
 
-@pytest.mark.parametrize("harm", ["", "lost", "torn", "of other edges"])
+@pytest.mark.parametrize("harm", ["", "lost", "of other edges"])
 def test_of_segments_that_did_not_change_sums_of_several_are_read(
     cloud: fakes.Cloud, invoke: Invoke, harm: str
 ) -> None:
-    with sizes(segment=2, at_once=3, run=4):
+    with sizes(segment=2, at_once=100, run=4):
         world = World(cloud, invoke)
         world.push(pipeline=LEAN.encode())
         grown(world, 40)
+        # The first change finds no sums, and makes them.
+        world.delete("01.csv")
+        world.upload("other.csv", rows(2))
+        assert build(world) == "registered"
+        world.later(minutes=1)
         head = datasets.find_head(world.cloud, PIPELINE, version(world))
         assert head is not None
         runs = leaves.runs([each.digest for each in head.segments])
@@ -186,15 +191,13 @@ def test_of_segments_that_did_not_change_sums_of_several_are_read(
     # Besides: what is left of the changed run, the segment that was not known, and that of what is new.
     assert len(asked) <= len(sums) + singles + len(changed) + 5 + (others if harm else 0)
     assert (len(asked) > others) == bool(harm)
-    same_as_read_at_once(world, "reviews-00002")
+    same_as_read_at_once(world, "reviews-00003")
 
 
 def harmed(world: World, uri: str, harm: str) -> None:
     stored = world.cloud.objects.read(uri)
     if harm == "lost":
         world.cloud.objects.delete(uri)
-    elif harm == "torn":
-        world.cloud.objects.write(uri, stored[: len(stored) // 2])
     else:
         found = json.loads(stored)
         for column in found["columns"].values():
@@ -384,23 +387,32 @@ def test_an_invocation_goes_on_in_a_segment_where_the_last_one_stopped(
         same_as_read_at_once(world, "reviews-00001")
 
 
-def test_leaves_that_are_too_much_together_are_read_one_by_one(cloud: fakes.Cloud, invoke: Invoke) -> None:
+@pytest.mark.parametrize("lack", ["memory", "time"])
+def test_leaves_that_are_too_much_together_are_read_one_by_one(
+    cloud: fakes.Cloud, invoke: Invoke, lack: str
+) -> None:
+    """Where they took all time, the next invocation goes on with the first of them."""
     read, counts = run.read, list[int]()
-    beyond = run.Reading(beyond=run.beyond_limits("it needs more memory", []))
 
     def narrow(files: Any, *given: Any, **how: Any) -> Any:
         counts.append(len(how.get("leaves", ())))
+        beyond = run.Reading(beyond=run.beyond_limits(f"it needs more {lack}", []))
         return beyond if counts[-1] > 1 else read(files, *given, **how)
+
+    def has_time(reading: Readings, objects: int) -> bool:
+        return lack == "memory" or max(counts, default=0) < 2 or not reading.objects
 
     with sizes(segment=20, at_once=3, leaf=5):
         world = World(cloud, invoke)
         world.push(pipeline=LEAN.encode())
         upload(world, range(20))
-        with mock.patch.object(run, "read", narrow):
+        with mock.patch.object(run, "read", narrow), mock.patch.object(Readings, "has_time", has_time):
             assert build(world) == "registered"
         others = len(leaves_of(world, 0)) - 1
+        assert others > 1
         assert counts == [0, 1, others, *[1] * others]
-        assert inline.entered(world.execution).count("ValidateData") == 1
+        invocations = 1 if lack == "memory" else 1 + others
+        assert inline.entered(world.execution).count("ValidateData") == invocations
 
 
 def test_what_is_merged_takes_along_what_was_found_in_leaves_that_became_one(
@@ -663,12 +675,14 @@ def distribution(world: World, column: str) -> dict[str, Any]:
     return dict(found["distribution"])
 
 
-@pytest.mark.parametrize("how", ["in portions", "by several invocations"])
+@pytest.mark.parametrize("how", ["in portions", "by several invocations", "by leaves"])
 def test_a_column_that_comes_with_much_is_counted_alike_in_all_of_it(
     cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """Each portion of a segment, and each of several segments, has other quantiles of its own."""
-    with sizes(segment=4 if how == "in portions" else 1, at_once=3):
+    of = {"in portions": (4, 3, 256), "by several invocations": (1, 3, 256), "by leaves": (4, 2, 1)}
+    segment, at_once, leaf = of[how]
+    with sizes(segment=segment, at_once=at_once, leaf=leaf):
         world = World(cloud, invoke)
         world.push(pipeline=LEAN.replace("y: {", "z: {type: number}, y: {").encode())
         grown(world, 5)
@@ -885,10 +899,8 @@ def read_at_once(world: World, run_id: str, baseline: Baseline) -> Outcome:
     with TemporaryDirectory() as folder:
         return run.validate(
             segment_readings.download(world.cloud, objects, Path(folder)),
-            building.overridden(project, None).data,
+            Terms(building.overridden(project, None).data, baseline, times.from_iso(world.cloud.now())),
             limits=Limits(256, None, Path(folder)),
-            now=times.from_iso(world.cloud.now()),
-            baseline=baseline,
             title="",
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sluice.domain.config.models import Data
 from sluice.quality import run
 from sluice.quality.engine import DataFile
-from sluice.quality.judging import Baseline
+from sluice.quality.judging import Baseline, Terms
 from sluice.quality.report import html
 from sluice.quality.run import Limits, Outcome
 from sluice.quality.statistics.profiles import Profile
@@ -19,10 +19,8 @@ def validated(folder: Path, text: str, contract: dict[str, object], baseline: Ba
     fields = {"format": "csv", "mode": "append", "label": "y", **contract}
     return run.validate(
         [DataFile("data.csv", path)],
-        Data.model_validate(fields, strict=False),
+        Terms(Data.model_validate(fields, strict=False), baseline, datetime(2026, 1, 1, tzinfo=UTC)),
         limits=Limits(256, None, folder),
-        now=datetime(2026, 1, 1, tzinfo=UTC),
-        baseline=baseline,
         title="data",
     )
 

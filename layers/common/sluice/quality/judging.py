@@ -41,6 +41,15 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What data are judged by: their contract, what they are compared with, and the present time."""
+
+    data: Data
+    baseline: Baseline
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """What was measured of data; `problems` are what could not be."""
 
@@ -63,53 +72,38 @@ class Judged:
     own: PartResults | None = None
 
 
-def alone(engine: Engine, found: Inspection, data: Data, baseline: Baseline, *, keeps_part: bool) -> Judged:
+def alone(engine: Engine, found: Inspection, terms: Terms, *, keeps_part: bool) -> Judged:
     """Judge inspected data by themselves."""
-    measured = _measure(engine, found, data, baseline) if found.rows else Statistics()
+    measured = _measure(engine, found, terms) if found.rows else Statistics()
     part = None
-    if keeps_part and not whole_checks(data) and measured.profile is not None and not measured.problems:
+    if keeps_part and not whole_checks(terms.data) and measured.profile is not None and not measured.problems:
         columns = measured.profile.columns
         edges = {name: c.distribution.edges for name, c in columns.items() if c.distribution}
-        part = _part(engine, found, data, edges, baseline)
+        part = _part(engine, found, terms, edges)
         part = replace(part, edges=edges, edged_rows=found.rows)
     return Judged(found.rows, found.findings, found.problems, found.object_rows, measured, part, part)
 
 
 def together(
-    engine: Engine,
-    found: Inspection,
-    data: Data,
-    baseline: Baseline,
-    former: PartResults,
-    now: datetime,
-    *,
-    keeps_edges: bool,
+    engine: Engine, found: Inspection, terms: Terms, former: PartResults, *, keeps_edges: bool
 ) -> Judged:
     """Judge new results together with former results of other data."""
     try:
-        own = edged_part(engine, found, data, baseline, former, keeps_edges=keeps_edges)
-        part = merge(former, own, validation.checks(data))
+        (own,) = edged_parts(engine, found, terms, former, keeps_edges=keeps_edges)
+        part = merge(former, own, validation.checks(terms.data))
     except biases.TooManyValuesError as error:
         # Validation of all data reports this in the same way.
         raise NeedsWholeError(str(error)) from None
-    return of_parts(part, own, data, baseline, now, omits=keeps_edges)
+    return of_parts(part, own, terms, omits=keeps_edges)
 
 
-def of_parts(
-    part: PartResults,
-    own: PartResults | None,
-    data: Data,
-    baseline: Baseline,
-    now: datetime,
-    *,
-    omits: bool,
-) -> Judged:
+def of_parts(part: PartResults, own: PartResults | None, terms: Terms, *, omits: bool) -> Judged:
     """Judge the merged results of all data; `omits` as in a part's `profile`."""
     measured = Statistics()
     if part.rows:
-        profile = part.profile(baseline.profile if data.drift else None, omits=omits)
-        measured = _without_areas(_compare(profile, part.labels, data, baseline), part.of_older_edges)
-    found = part.findings(validation.checks(data), now)
+        profile = part.profile(terms.baseline.profile if terms.data.drift else None, omits=omits)
+        measured = _without_areas(_compare(profile, part.labels, terms), part.of_older_edges)
+    found = part.findings(validation.checks(terms.data), terms.now)
     return Judged(part.rows, found, part.problems, part.object_rows, measured, part, own)
 
 
@@ -129,47 +123,31 @@ def _without_areas(measured: Statistics, columns: Collection[str]) -> Statistics
     return replace(measured, drift=drift)
 
 
-def edged_part(
-    engine: Engine,
-    found: Inspection,
-    data: Data,
-    baseline: Baseline,
-    edged: PartResults | None,
-    *,
-    keeps_edges: bool,
-) -> PartResults:
-    """Collect the results of inspected data between others' edges, or quantiles of their own: see `read`."""
-    return next(edged_parts(engine, found, data, baseline, edged, keeps_edges=keeps_edges))
-
-
 def edged_parts(
     engine: Engine,
     found: Inspection,
-    data: Data,
-    baseline: Baseline,
+    terms: Terms,
     edged: PartResults | None,
     *,
     keeps_edges: bool,
     leaves: int = 1,
 ) -> Iterator[PartResults]:
-    """Collect the same of each leaf of the data, all between the same edges."""
+    """Collect the results of each leaf of inspected data, all between the same edges: see `read`."""
     edges = {} if edged is None else dict(edged.edges)
     if edged is None or keeps_edges:
-        edges |= _quantiles(engine, found, data, set(found.columns) - edges.keys())
+        edges |= _quantiles(engine, found, terms.data, set(found.columns) - edges.keys())
     for each in [found] if leaves == 1 else map(engine.leaf, range(leaves)):
-        part = _part(engine, each, data, edges, baseline)
+        part = _part(engine, each, terms, edges)
         yield replace(part, edges=edges, edged_rows=found.rows if edged is None else edged.edged_rows)
 
 
-def leaf_parts(
-    engine: Engine, whole: PartResults, data: Data, baseline: Baseline, leaves: int
-) -> Iterator[PartResults]:
+def leaf_parts(engine: Engine, whole: PartResults, terms: Terms, leaves: int) -> Iterator[PartResults]:
     """Collect the results of each leaf of data whose own are known, counted as these."""
     if leaves == 1:
         yield whole
         return
     for found in map(engine.leaf, range(leaves)):
-        part = _part(engine, found, data, whole.edges, baseline)
+        part = _part(engine, found, terms, whole.edges)
         yield replace(part, edges=whole.edges, edged_rows=whole.edged_rows)
 
 
@@ -186,12 +164,11 @@ def _quantiles(engine: Engine, found: Inspection, data: Data, names: Collection[
     return {name: c.distribution.edges for name, c in profile.columns.items() if c.distribution}
 
 
-def _part(
-    engine: Engine, found: Inspection, data: Data, edges: Mapping[str, Edges], baseline: Baseline
-) -> PartResults:
+def _part(engine: Engine, found: Inspection, terms: Terms, edges: Mapping[str, Edges]) -> PartResults:
     """Collect the results to keep of inspected data, also counted between the baseline's edges."""
     from sluice.quality.engine import DATA, VERSION, part_scan, profiling
 
+    data, baseline = terms.data, terms.baseline
     types = {name: data.columns[name].type for name in found.columns}
     before = baseline.profile.columns if baseline.profile else {}
     wanted = {name: _all_edges(edges.get(name), before.get(name)) for name in types}
@@ -229,10 +206,11 @@ def _all_edges(edges: Edges | None, before: ColumnProfile | None) -> list[Edges]
     return list(dict.fromkeys([*([edges] if edges else []), *known]))
 
 
-def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) -> Statistics:
+def _measure(engine: Engine, found: Inspection, terms: Terms) -> Statistics:
     """Profile the data, and measure drift and bias if the contract asks for them."""
     from sluice.quality.engine import DATA, profiling
 
+    data, baseline = terms.data, terms.baseline
     types = {name: data.columns[name].type for name in found.columns}
     try:
         with engine.guarded() as connection:
@@ -244,16 +222,16 @@ def _measure(engine: Engine, found: Inspection, data: Data, baseline: Baseline) 
                 counts = profiling.label_counts(connection, DATA, types, data.label, data.bias)
     except biases.TooManyValuesError as error:
         return Statistics(profile, problems=(Violation(None, "bias", str(error), 0),))
-    return _compare(profile, counts, data, baseline)
+    return _compare(profile, counts, terms)
 
 
 def _compare(
     profile: Profile,
     counts: Sequence[Sequence[biases.LabelCount]] | None,
-    data: Data,
-    baseline: Baseline,
+    terms: Terms,
 ) -> Statistics:
     """Measure drift from the baseline, and bias by the counted labels."""
+    data, baseline = terms.data, terms.baseline
     drift = bias = None
     if data.drift is not None and baseline.profile is not None:
         # Ignore columns that were dropped from the contract.

@@ -9,7 +9,6 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from datetime import datetime
 from functools import cache, partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -18,7 +17,7 @@ from sluice import lazy
 from sluice.domain.config.models import Data
 from sluice.lazy import dataclass
 from sluice.quality import judging, processes, shortages, validation
-from sluice.quality.judging import Baseline
+from sluice.quality.judging import Baseline, Terms
 from sluice.quality.part_results import (
     NeedsWholeError,
     PartFormatError,
@@ -97,11 +96,9 @@ class Reading:
 
 def validate(
     files: Sequence[DataFile],
-    data: Data,
+    terms: Terms,
     *,
     limits: Limits,
-    now: datetime,
-    baseline: Baseline,
     title: str,
     former: bytes | None = None,
     keeps_part: bool = False,
@@ -117,21 +114,27 @@ def validate(
     separate process, as it neither counts all its memory nor always ends when asked.
     """
     judge = partial(
-        _judge, files, data, limits, now, baseline, title, former, keeps_part, keeps_edges, leaves
+        _judge,
+        files,
+        terms,
+        limits,
+        title=title,
+        former=former,
+        keeps_part=keeps_part,
+        keeps_edges=keeps_edges,
+        leaves=leaves,
     )
     try:
         return _apart(judge, limits)
     except ProcessEndedError as ended:
-        return refuse([beyond_limits(*_blame(ended, limits))], data, title)
+        return refuse([beyond_limits(*_blame(ended, limits))], terms.data, title)
 
 
 def read(
     files: Sequence[DataFile],
-    data: Data,
+    terms: Terms,
     *,
     limits: Limits,
-    now: datetime,
-    baseline: Baseline,
     edged: PartResults | None,
     keeps_edges: bool = False,
     leaves: Sequence[int] = (),
@@ -144,29 +147,21 @@ def read(
     these files, as with `keeps_edges` those of columns that it has no edges of. Raises NeedsWholeError for
     results that do not add up. Like `validate` it works in a separate process.
     """
-    work = partial(_read, files, data, limits, now, baseline, edged, keeps_edges, leaves)
+    work = partial(_read, files, terms, limits, edged=edged, keeps_edges=keeps_edges, leaves=leaves)
     try:
         return _apart(work, limits)
     except ProcessEndedError as ended:
         return Reading(beyond=beyond_limits(*_blame(ended, limits)))
 
 
-def conclude(
-    parts: Sequence[PartResults],
-    data: Data,
-    *,
-    now: datetime,
-    baseline: Baseline,
-    title: str,
-    keeps_edges: bool = False,
-) -> Outcome:
+def conclude(parts: Sequence[PartResults], terms: Terms, *, title: str, keeps_edges: bool = False) -> Outcome:
     """Judge data by the results of their parts, at least one, without reading any; raises NeedsWholeError.
 
     With `keeps_edges`, for data that are too many to be read at once, a column that cannot be counted as its
     baseline's is not compared with that.
     """
-    judged = judging.of_parts(_sum(parts, data), None, data, baseline, now, omits=keeps_edges)
-    return _outcome(judged, data, baseline, now, title)
+    judged = judging.of_parts(_sum(parts, terms.data), None, terms, omits=keeps_edges)
+    return _outcome(judged, terms, title)
 
 
 def parsed(part: bytes, data: Data) -> PartResults | None:
@@ -249,39 +244,38 @@ def _blame(ended: ProcessEndedError, limits: Limits) -> tuple[str, Sequence[str]
 
 def _judge(
     files: Sequence[DataFile],
-    data: Data,
+    terms: Terms,
     limits: Limits,
-    now: datetime,
-    baseline: Baseline,
+    tell: Tell,
+    *,
     title: str,
     former: bytes | None,
     keeps_part: bool,
     keeps_edges: bool,
     leaves: Sequence[int],
-    tell: Tell,
 ) -> Outcome:
     # Import it in the process that needs it: the engine is large.
     from sluice.quality.engine import EngineLimitError
 
-    before = None if former is None else _former(former, data, keeps_edges=keeps_edges)
+    before = None if former is None else _former(former, terms.data, keeps_edges=keeps_edges)
     began = time.monotonic()
     try:
         with _engine(limits) as engine:
-            found = engine.inspect(files, data, now=now, tell=tell, leaves=leaves)
+            found = engine.inspect(files, terms.data, now=terms.now, tell=tell, leaves=leaves)
             if before is None:
-                judged = judging.alone(engine, found, data, baseline, keeps_part=keeps_part)
+                judged = judging.alone(engine, found, terms, keeps_part=keeps_part)
             else:
-                judged = judging.together(engine, found, data, baseline, before, now, keeps_edges=keeps_edges)
+                judged = judging.together(engine, found, terms, before, keeps_edges=keeps_edges)
             left_s = (limits.max_s or math.inf) * _LEAVES_SHARE - (time.monotonic() - began)
-            kept = tuple(_kept_leaves(engine, judged, data, baseline, len(leaves), left_s))
+            kept = tuple(_kept_leaves(engine, judged, terms, len(leaves), left_s))
     except EngineLimitError as error:
-        return refuse([beyond_limits(str(error), error.keys)], data, title)
-    outcome = _outcome(judged, data, baseline, now, title)
+        return refuse([beyond_limits(str(error), error.keys)], terms.data, title)
+    outcome = _outcome(judged, terms, title)
     return replace(outcome, leaves=kept, object_rows=dict(found.object_rows))
 
 
 def _kept_leaves(
-    engine: Engine, judged: judging.Judged, data: Data, baseline: Baseline, leaves: int, left_s: float
+    engine: Engine, judged: judging.Judged, terms: Terms, leaves: int, left_s: float
 ) -> Iterator[bytes]:
     """Yield what was found in each leaf, while there is time and nothing keeps it from being stored."""
     from sluice.quality.engine import EngineLimitError
@@ -289,10 +283,10 @@ def _kept_leaves(
     until = time.monotonic() + left_s
     try:
         if judged.own is not None and leaves:
-            for part in judging.leaf_parts(engine, judged.own, data, baseline, leaves):
+            for part in judging.leaf_parts(engine, judged.own, terms, leaves):
                 if time.monotonic() > until:
                     return
-                yield _stored_leaf(part, data, judged.part)
+                yield _stored_leaf(part, terms.data, judged.part)
     except (EngineLimitError, NeedsWholeError):
         return
 
@@ -304,16 +298,16 @@ def _engine(limits: Limits) -> Engine:
     return Engine(limits.memory_mb, limits.folder / "spill", max_s=max_s)
 
 
-def _outcome(judged: judging.Judged, data: Data, baseline: Baseline, now: datetime, title: str) -> Outcome:
+def _outcome(judged: judging.Judged, terms: Terms, title: str) -> Outcome:
     """Make the report and the documents of what was found."""
-    measured = judged.measured
+    measured, data, baseline = judged.measured, terms.data, terms.baseline
     report = validation.report(
         judged.rows,
         judged.findings,
         (*judged.problems, *measured.problems),
         object_rows=judged.object_rows,
         previous_rows=baseline.previous_rows,
-        now=now,
+        now=terms.now,
         redact=data.redact,
     )
     report = report.with_violations((*_drifted(measured.drift), *_biased(measured.bias)))
@@ -324,24 +318,23 @@ def _outcome(judged: judging.Judged, data: Data, baseline: Baseline, now: dateti
 
 def _read(
     files: Sequence[DataFile],
-    data: Data,
+    terms: Terms,
     limits: Limits,
-    now: datetime,
-    baseline: Baseline,
+    tell: Tell,
+    *,
     edged: PartResults | None,
     keeps_edges: bool,
     leaves: Sequence[int],
-    tell: Tell,
 ) -> Reading:
     from sluice.quality.engine import EngineLimitError
 
     try:
         with _engine(limits) as engine:
-            found = engine.inspect(files, data, now=now, tell=tell, leaves=leaves)
+            found = engine.inspect(files, terms.data, now=terms.now, tell=tell, leaves=leaves)
             parts = judging.edged_parts(
-                engine, found, data, baseline, edged, keeps_edges=keeps_edges, leaves=len(leaves) or 1
+                engine, found, terms, edged, keeps_edges=keeps_edges, leaves=len(leaves) or 1
             )
-            return Reading(tuple(_stored_leaf(part, data, edged) for part in parts))
+            return Reading(tuple(_stored_leaf(part, terms.data, edged) for part in parts))
     except EngineLimitError as error:
         return Reading(beyond=beyond_limits(str(error), error.keys))
     except biases.TooManyValuesError as error:

@@ -57,9 +57,7 @@ def judge(asked: Asked, head: DatasetHead, former: PartResults | None) -> Outcom
         return Unjudged(known_objects, head.objects)
     outcome = run.conclude(
         segment_parts.between(readings.edged, [*start, *known.summands(readings.edged, read)]),
-        asked.data,
-        now=asked.now,
-        baseline=asked.baseline,
+        asked.terms,
         title=asked.title,
         keeps_edges=not fits,
     )

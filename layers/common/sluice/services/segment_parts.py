@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from sluice.domain.config.models import Data
@@ -18,7 +17,7 @@ from sluice.domain.data.segments import DatasetHead
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
 from sluice.quality import part_results, run
-from sluice.quality.judging import Baseline
+from sluice.quality.judging import Terms
 from sluice.quality.part_results import PartResults
 from sluice.quality.run import Limits
 from sluice.quality.statistics.column_parts import Edges
@@ -38,13 +37,16 @@ class Asked:
 
     cloud: Cloud
     pipeline: str
-    data: Data
-    baseline: Baseline
-    now: datetime
+    terms: Terms
     title: str
     folder: Path
     limits: Callable[[Path], Limits]
     left_s: Callable[[], float]
+
+    @property
+    def data(self) -> Data:
+        """The contract."""
+        return self.terms.data
 
     @property
     def room_bytes(self) -> float:
@@ -107,7 +109,7 @@ def usable(asked: Asked, parts: Mapping[str, PartResults], edged: PartResults) -
 
 def is_usable(asked: Asked, part: PartResults, edged: PartResults) -> bool:
     """Tell whether a part is counted as the others are, and as the baseline is if that is compared."""
-    profile = asked.baseline.profile if asked.data.drift else None
+    profile = asked.terms.baseline.profile if asked.data.drift else None
     before = {
         name: column.distribution.edges
         for name, column in (profile.columns if profile else {}).items()

@@ -124,10 +124,8 @@ class Readings:
         asked = self._asked
         return run.read(
             files,
-            asked.data,
+            asked.terms,
             limits=asked.limits(folder),
-            now=asked.now,
-            baseline=asked.baseline,
             edged=self.edged,
             keeps_edges=self._keeps_edges,
             leaves=leaves,
@@ -183,10 +181,8 @@ def sample(asked: Asked, head: DatasetHead) -> PartResults | Violation:
     with TemporaryDirectory(dir=asked.folder) as folder:
         reading = run.read(
             download(asked.cloud, chosen, Path(folder)),
-            asked.data,
+            asked.terms,
             limits=asked.limits(Path(folder)),
-            now=asked.now,
-            baseline=asked.baseline,
             edged=None,
         )
     if reading.beyond is not None:

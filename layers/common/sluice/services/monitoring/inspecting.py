@@ -16,7 +16,7 @@ from sluice.domain.monitor.contracts import PREDICTION, SCORE
 from sluice.domain.predictions.table import class_name
 from sluice.lazy import dataclass
 from sluice.quality import run
-from sluice.quality.judging import Baseline
+from sluice.quality.judging import Baseline, Terms
 from sluice.quality.run import Limits, Outcome
 from sluice.quality.statistics.profiles import PROFILE, Profile, ProfileFormatError
 from sluice.quality.validation import DataFile
@@ -78,7 +78,7 @@ def judge(
         path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         at = datetime.fromisoformat(now)
         files = [DataFile("captured", path)]
-        return run.validate(files, data, limits=limits(Path(folder)), now=at, baseline=baseline, title=title)
+        return run.validate(files, Terms(data, baseline, at), limits=limits(Path(folder)), title=title)
 
 
 def baseline_name(watched: Watched) -> str:
