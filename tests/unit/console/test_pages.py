@@ -24,6 +24,11 @@ from sluice.catalog.records.transforms import Awaited, SetAside, Transform
 from sluice.console import rendering, requests
 from sluice.console.answering import answer
 from sluice.console.pages import monitoring
+from sluice.domain import canonical
+from sluice.domain.build import gate_report
+from sluice.domain.build import gates as judging
+from sluice.domain.build.verdicts import Facts
+from sluice.domain.predictions.table import Predictions
 from sluice.domain.times import from_iso
 from sluice.services import arrivals, releasing
 from sluice.services.views import pipeline_pages
@@ -134,6 +139,26 @@ def test_while_a_run_is_under_way_the_page_asks_again_and_offers_to_stop_it(
     assert f'hx-get="/runs/{RUN}"' in html
     assert 'hx-trigger="every 2s"' in html
     assert [form["action"] for form in Page(html).forms] == ["/acts/stop"]
+
+
+def test_gates_of_slices_are_drawn_on_a_runs_page(built: build_world.World) -> None:
+    """By the report's own templates, with the console's filters."""
+    rows = [*map(str, range(120))]
+    table = Predictions(rows, ["1"] * 120, ["1"] * 120, None, {"length": ["long", "short"] * 60})
+    gate = "for each length with n >= 30: accuracy >= 0.6"
+    document = gate_report.document(
+        judging.judge([gate], {}, None, Facts(table)),
+        pipeline=BUILDS,
+        run_id=RUN,
+        project_version="ab",
+        judged_at="2026-11-29T01:02:03.000Z",
+        evaluation_sha256="cd",
+        champion=None,
+        models=(),
+    )
+    place = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{BUILDS}/{RUN}/gates/gates.json"
+    built.cloud.objects.write(place, canonical.to_json(document))
+    assert "long 60" in page(built.cloud, f"/runs/{RUN}").words
 
 
 def test_a_step_under_way_says_how_long_it_has_run_on_the_page(

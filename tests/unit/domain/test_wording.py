@@ -68,3 +68,19 @@ def test_a_tiny_distance_is_told_from_none() -> None:
 
 def test_one_is_singular() -> None:
     assert (wording.count(1, "row"), wording.count(2000, "row")) == ("1 row", "2,000 rows")
+
+
+@pytest.mark.parametrize(
+    ("counted", "text"),
+    [
+        ({"new": 1}, "1 object new"),
+        # A database keeps no order of names.
+        ({"deleted": 3, "new": 2}, "2 objects new, 3 deleted"),
+        (
+            {"deleted": 1, "left out": 1200, "overwritten": 4},
+            "4 objects overwritten, 1 deleted, 1,200 left out",
+        ),
+    ],
+)
+def test_changes_of_data_are_told_in_one_order(counted: dict[str, int], text: str) -> None:
+    assert wording.changes(counted) == text

@@ -54,7 +54,7 @@ def status(value: object) -> str:
     return _WORDS.get(str(value), str(value))
 
 
-def shorten(text: str, length: int) -> str:
+def shorten(text: str, length: int = wording.TEXT_MAX) -> str:
     """Cut text to `length` characters; of a refusal write the sentence alone."""
     return wording.shorten(failures.plain(text), length)
 

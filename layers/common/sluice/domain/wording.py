@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from sluice.domain.config.base import ColumnType
 
 TEXT_MAX = 80
+# In the order in which people are told of them.
+_CHANGES = ("new", "overwritten", "deleted", "left out")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_S = 86400
 
@@ -43,8 +45,8 @@ def count(value: int, noun: str) -> str:
 
 
 def changes(counted: Mapping[str, int]) -> str:
-    """Write how one set of objects differs from another: `2 objects new, 3 deleted`."""
-    (first, many), *others = counted.items()
+    """Write how one set of objects differs from another: `2 objects new, 3 deleted`, always in this order."""
+    (first, many), *others = sorted(counted.items(), key=lambda each: _CHANGES.index(each[0]))
     return ", ".join([f"{count(many, 'object')} {first}", *(f"{number(n)} {how}" for how, n in others)])
 
 
