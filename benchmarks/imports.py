@@ -20,8 +20,9 @@ from figures import Figure, arguments, report
 REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = REPOSITORY / ".venv/bin/python"
 REPETITIONS, QUICK_REPETITIONS = 25, 3
-# The modules of ours that a function has loaded are its exit status.
-IMPORT = "import app{needs}, sys; sys.exit(sum(name.startswith('sluice.') for name in sys.modules))"
+# Its exit status is the number of our modules that a function has loaded; their end is no part of a start.
+IMPORT = "import app{needs}, os, sys; os._exit(sum(name.startswith('sluice.') for name in sys.modules))"
+ALONE = "import os; os._exit(0)"
 # An earlier stack loaded it with the first event.
 EACH_EVENT_NEEDS = dict.fromkeys(
     ("build_environment", "compare_shadow", "deploy_model", "plan_release", "start_job", "transform_batch"),
@@ -59,7 +60,7 @@ def figure_of(name: str, against: Path | None, repetitions: int) -> Figure:
     times: list[list[float]] = [[] for _ in checkouts]
     alone = []
     for _ in range(repetitions):
-        alone.append(run("pass")[0])
+        alone.append(run(ALONE)[0])
         for checkout, measured in zip(checkouts, times, strict=True):
             measured.append(cold_ms(name, checkout)[0])
     own, *others = [typical(measured) - typical(alone) for measured in times]

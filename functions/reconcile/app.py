@@ -32,7 +32,6 @@ from sluice.services import (
     scaling,
     sweeping,
     untold,
-    upgrading,
 )
 
 if TYPE_CHECKING:
@@ -285,8 +284,11 @@ def _waiting_batches(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
 
 
 def _older_arrivals(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
-    for item in pipelines:
-        yield from upgrading.move_arrivals(cloud, item["gsi1sk"])
+    for pipeline in map(keys.pipeline_of, pipelines):
+        if cloud.catalog.query(keys.partition(pipeline), keys.ARRIVALS, limit=1):
+            from sluice.services import upgrading  # most stacks have no such arrivals
+
+            yield from upgrading.move_arrivals(cloud, pipeline)
 
 
 def _unseen_objects(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ NEVER = ("duckdb", "jinja2", "boto3", "botocore.session", "sluice.quality.engine
 # Half of what others load. They parse nothing that a model describes: what they read, the stack wrote.
 WITHOUT_PYDANTIC = ("reconcile", "run_job")
 # Most modules of `reconcile`: it took a fifth longer than its predecessor while it loaded what acts, too.
-RECONCILE_MODULES_MAX = 46
+RECONCILE_MODULES_MAX = 45
 # Only what is refused needs a suggestion; Powertools' parser is not worth what it loads (docs/decisions.md).
 NEVER_AT_ONCE = ("difflib", "aws_lambda_powertools.utilities.parser", "pydantic.networks")
 # It alone parses a pipeline.yaml; the others restore what it has stored.

@@ -15,8 +15,8 @@ from typing import Self
 # Twenty reasons of a thousand characters of four bytes are a third of what a state may pass on.
 REASON_MAX = 1000
 REASONS_MAX = 20
-# How the last part of a traceback begins.
-EXCEPTION = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt|Warning|Group)\b")
+# How the last part of a traceback begins; it is compiled when it is first looked for.
+_EXCEPTION = r"[\w.]+(Error|Exception|Exit|Interrupt|Warning|Group)\b"
 
 
 class TransientError(Exception):
@@ -91,6 +91,11 @@ def plain(reason: str) -> str:
     return reason.partition(_WORDS)[0]
 
 
+def names_exception(line: str) -> bool:
+    """Tell whether a line is that of a traceback which names the exception."""
+    return re.match(_EXCEPTION, line) is not None
+
+
 def brief(reason: str) -> str:
     """Shorten a reason to one line: of a traceback keep the first line and the one that says why.
 
@@ -100,7 +105,7 @@ def brief(reason: str) -> str:
     saying = [line for line in lines[1:] if not line.startswith(("Command ", "ExitCode "))]
     if len(saying) < 2:
         return " ".join(lines)
-    last = next((line for line in reversed(saying) if EXCEPTION.match(line)), saying[-1]).rstrip('"')
+    last = next((line for line in reversed(saying) if names_exception(line)), saying[-1]).rstrip('"')
     return f"{lines[0]} […] {last}"
 
 

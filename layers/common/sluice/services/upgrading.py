@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.changes import arrivals as changes
-from sluice.services import arrivals
+from sluice.services import arrivals, building
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival
@@ -24,15 +24,11 @@ def move_arrivals(cloud: Cloud, pipeline: str) -> Iterator[None]:
 
     @cache
     def run_status(run_id: str) -> str | None:
-        from sluice.services import building  # most stacks have no such arrivals
-
         run = building.find_run(cloud, pipeline, run_id)
         return run.status if run else None
 
     @cache
     def dataset_status(version: str) -> str | None:
-        from sluice.services import building
-
         dataset = building.find_dataset(cloud, pipeline, version)
         return dataset.status if dataset else None
 

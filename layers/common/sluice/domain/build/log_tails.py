@@ -6,7 +6,7 @@ import re
 import signal
 from collections.abc import Sequence
 
-from sluice.domain.failures import EXCEPTION
+from sluice.domain.failures import names_exception
 
 # SageMaker's own groups, which all jobs of an account share.
 SAGEMAKER_GROUPS = {
@@ -45,7 +45,7 @@ def last_words(lines: Sequence[str]) -> str | None:
     said = [line.strip() for line in lines if line.strip() and not _TOOLKIT.match(line)]
     if _TRACEBACK in said:
         start = len(said) - 1 - said[::-1].index(_TRACEBACK)
-        if errors := [line for line in said[start + 1 :] if EXCEPTION.match(line)]:
+        if errors := [line for line in said[start + 1 :] if names_exception(line)]:
             return errors[-1]
     return said[-1] if said else None
 
