@@ -1,4 +1,4 @@
-"""The keys of the artifact bucket: only this module knows how they are written."""
+"""The keys of the artifact bucket, and the data bucket's folders: only this module spells them."""
 
 from __future__ import annotations
 

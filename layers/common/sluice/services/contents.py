@@ -1,4 +1,4 @@
-"""Digest what jobs wrote: each object by its bytes, a very large one by S3's own digest of it."""
+"""Digest what jobs wrote, unless they told it: each object by its bytes, a very large one by S3's digest."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What was found in a segment lies beside it, under the digest of the contract, and counts between edges.
 
-It may be missing, or count between other edges than the others: then the segment is read.
+It may be missing, or count between other edges than the others: then its leaves are added up, or read.
 """
 
 from __future__ import annotations
