@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import multiprocessing
 import os
 import resource
 import sys
@@ -288,7 +289,10 @@ class Measure:
 
 
 def processor_s() -> float:
-    """Return the processor's seconds of this process and of those that it waited for."""
+    """Return the processor's seconds of this process and of those that it began."""
+    for child in multiprocessing.active_children():
+        # Its seconds count once it was waited for.
+        child.join()
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
 

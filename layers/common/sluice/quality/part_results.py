@@ -130,6 +130,13 @@ class PartResults:
         """The columns whose distribution is counted between quantiles of other data."""
         return frozenset(name for name, part in self.columns.items() if part.values is None)
 
+    @property
+    def lean(self) -> PartResults:
+        """The same with the rows of those objects only that break something, which later verdicts need."""
+        breaking = {key for found in self.found for key in found.by_object}
+        kept = {key: rows for key, rows in self.object_rows.items() if key in breaking} if breaking else {}
+        return replace(self, object_rows=kept)
+
     def to_json(self, *, keeps_rows: bool = False) -> bytes:
         """Return bytes to store; raises NeedsWholeError for figures that cannot be stored.
 
@@ -137,10 +144,7 @@ class PartResults:
         """
         columns = {name: column_parts.to_dict(part) for name, part in self.columns.items()}
         fields = {item: getattr(self, item) for item in ("contract", "rows", "edged_rows")}
-        # Later verdicts are about the rows of such objects.
-        breaking = {key for found in self.found for key in found.by_object}
-        kept = {key: rows for key, rows in self.object_rows.items() if keeps_rows or key in breaking}
-        fields["object_rows"] = kept
+        fields["object_rows"] = (self if keeps_rows else self.lean).object_rows
         stored = {
             "format": FORMAT,
             **fields,

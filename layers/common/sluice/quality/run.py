@@ -182,7 +182,7 @@ def parsed_leaf(leaf: bytes, data: Data) -> PartResults | None:
 
 def added_up(parts: Sequence[PartResults], data: Data) -> bytes:
     """Add up the results of parts, at least one, as they are stored; raises NeedsWholeError."""
-    return _sum(parts, data).to_json()
+    return _sum([part.lean for part in parts], data).to_json()
 
 
 def leaf_of(parts: Sequence[PartResults], data: Data) -> bytes:
