@@ -735,11 +735,12 @@ def test_a_sample_of_few_bytes_has_some_of_each_segment_and_at_least_one_object(
 
 
 @pytest.mark.parametrize("at_once", [3, 100])
-def test_drift_of_segments_added_up_is_that_of_all_data(
-    cloud: fakes.Cloud, invoke: Invoke, at_once: int
+@pytest.mark.parametrize(("segment", "leaf"), [(1, 256), (5, 1)])
+def test_drift_of_segments_or_leaves_added_up_is_that_of_all_data(
+    cloud: fakes.Cloud, invoke: Invoke, at_once: int, segment: int, leaf: int
 ) -> None:
     drift = "  drift: {method: psi, max: 0.2, severity: warn}\n  schema:"
-    with sizes(segment=1, at_once=at_once):
+    with sizes(segment=segment, at_once=at_once, leaf=leaf):
         world = World(cloud, invoke)
         world.push(pipeline=LEAN.replace("  schema:", drift).replace("max: 100", "max: 10000").encode())
         for number in range(5):
