@@ -51,8 +51,8 @@ def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str
             )
         return ready
     state_dir = targets.local_state_dir()
-    _make(state_dir)
     log_path = state_dir.with_suffix(".log")
+    _make(state_dir, log_path)
     command = [sys.executable, "-m", "sluice_local", "--port", str(port), "--state-dir", str(state_dir)]
     with log_path.open("ab") as log:
         process = subprocess.Popen(
@@ -93,9 +93,11 @@ def _ready(process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
     return None
 
 
-def _make(state_dir: Path) -> None:
+def _make(state_dir: Path, log_path: Path) -> None:
+    """Make the folder and the log, which may be there and be read-only by now."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
+        log_path.open("ab").close()
     except OSError as error:
         raise CommandError(
             f"the local cloud cannot keep its state in {state_dir}: {error.strerror}",

@@ -255,6 +255,18 @@ def test_a_folder_that_cannot_be_written_leads_to_the_variable_that_names_anothe
     assert "SLUICE_HOME" in refused.value.hint
 
 
+def test_a_folder_that_became_read_only_leads_there_too(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_HOME", str(empty_home))
+    (empty_home / "local").mkdir()
+    # Root may write into what is read-only, but not to a folder.
+    (empty_home / "local.log").mkdir()
+    with pytest.raises(CommandError, match=r"cannot keep its state in .*/local: ") as refused:
+        cloud.start()
+    assert "SLUICE_HOME" in refused.value.hint
+
+
 def test_of_two_that_deploy_at_once_the_second_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud, "BUILD_DIR", tmp_path / "sam/build")
     with cloud.deploying(), (tmp_path / "sam/deploying.lock").open() as file, pytest.raises(BlockingIOError):
