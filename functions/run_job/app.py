@@ -74,7 +74,7 @@ class _Kept:
         return self.is_intact()
 
     def look(self) -> None:
-        """Do that beside the last requests for a job whose outputs are sent: an order comes soon after."""
+        """Do that beside the last requests for a job, whose outputs are packed: an order comes soon after."""
         pool = ThreadPoolExecutor(1, thread_name_prefix="look")
         self.looked = pool.submit(self.end_others)
         pool.shutdown(wait=False)
@@ -125,8 +125,6 @@ def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, st
     log = JobLog(ours.client("logs"), order.log_group, order.log_stream)
     try:
         ending = _run(order, given, log, records, context)
-        # Not beside the outputs: to look at ten thousand files, and to pack a model, takes turns in Python.
-        _kept.look()
     finally:
         log.close()
     memory_mb = int(context.memory_limit_in_mb)
@@ -213,7 +211,7 @@ def _run(
         memory_mb=int(context.memory_limit_in_mb),
         seconds=context.get_remaining_time_in_millis() / 1000 - orders.RESERVE_S,
     )
-    ending = running.run(job, storage, python, log, lambda: records.has(orders.STOP), warm)
+    ending = running.run(job, storage, python, log, lambda: records.has(orders.STOP), warm, _kept.look)
     ending.written = storage.written
     return ending
 

@@ -93,6 +93,7 @@ class World:
             self,
             self.looks,
             cast("Waiting", self),
+            lambda: self.effects.append("packed"),
         )
 
 
@@ -111,7 +112,7 @@ def test_a_job_lists_its_inputs_and_looks_for_a_stop_at_once_and_writes_its_log_
     ending = world.run()
     assert (ending.status, ending.script_s, list(ending.tail)) == ("Completed", 0.25, ["done"])
     assert len(Script.started) == 1
-    assert world.effects == ["lines", "flush", "output"]
+    assert world.effects == ["lines", "flush", "packed", "output"]
 
 
 def test_a_job_that_was_told_to_stop_begins_no_script(world: World) -> None:

@@ -124,8 +124,12 @@ def run(
     log: Log,
     is_stopped: Callable[[], bool],
     waiting: Waiting,
+    when_packed: Callable[[], None],
 ) -> Ending:
-    """Run the job in an empty /opt/ml; every end is an Ending, never an error."""
+    """Run the job in an empty /opt/ml; every end is an Ending, never an error.
+
+    `when_packed` is called once nothing is left to do but requests, if it comes to that.
+    """
     started = time.time()
     process: Process | None = None
     metrics = Metrics(job.request.get("AlgorithmSpecification", {}).get("MetricDefinitions", []), time.time)
@@ -142,7 +146,7 @@ def run(
             log.flush()
             # Whatever it left running would change what is uploaded from here on.
             end_children(waiting.pids, seen_below)
-        ending = _ended(job, storage, work, process, transcript, how)
+        ending = _ended(job, storage, work, process, transcript, how, when_packed)
     except (DataError, ScriptError, _FailedError, OSError) as error:
         ending = _broken(error)
         if isinstance(error, DataError | OSError):
@@ -305,7 +309,13 @@ def _watch(
 
 
 def _ended(
-    job: Job, storage: Storage, work: _Work, process: Process, transcript: Transcript, how: str
+    job: Job,
+    storage: Storage,
+    work: _Work,
+    process: Process,
+    transcript: Transcript,
+    how: str,
+    when_packed: Callable[[], None],
 ) -> Ending:
     if how == "time":
         reason = f"it ran longer than the {job.seconds:.0f} s that Lambda leaves a script"
@@ -314,7 +324,7 @@ def _ended(
         return Ending("Stopped", "MaxRuntimeExceeded", "it ran longer than max_runtime_s")
     failed = how == "itself" and process.exit_code != 0
     save = _save_training if job.kind == "training_job" else _save_processing
-    changes = save(job, storage, failed)
+    changes = save(job, storage, failed, when_packed)
     if not failed:
         status: Literal["Completed", "Stopped"] = "Completed" if how == "itself" else "Stopped"
         secondary = "MaxRuntimeExceeded" if how == "max runtime" else ""
@@ -342,29 +352,37 @@ def _killed(peak_mb: int, memory_mb: int, changes: Item) -> Ending:
     return Ending("Failed", reason=reason, changes=changes)
 
 
-def _save_training(job: Job, storage: Storage, failed: bool) -> Item:
+def _save_training(job: Job, storage: Storage, failed: bool, when_packed: Callable[[], None]) -> Item:
     output = S3Location.of(job.request["OutputDataConfig"]["S3OutputPath"]).within(f"{job.name}/output")
     data = OPT_ML / "output" / "data"
     if any(files_below(data)):
-        _save_archive(storage, data, output.within("output.tar.gz"))
+        _send(storage, _packed(data), output.within("output.tar.gz"))
     if failed:
         return {}
     if job.request["OutputDataConfig"].get("CompressionType") == "NONE":
+        when_packed()
         upload(storage, OPT_ML / "model", output.within("model"))
         return {"ModelArtifacts": {"S3ModelArtifacts": str(output.within("model/"))}}
     model = output.within("model.tar.gz")
-    _save_archive(storage, OPT_ML / "model", model)
+    archive = _packed(OPT_ML / "model")
+    when_packed()
+    _send(storage, archive, model)
     return {"ModelArtifacts": {"S3ModelArtifacts": str(model)}}
 
 
-def _save_archive(storage: Storage, folder: Path, target: S3Location) -> None:
-    archive = OPT_ML / target.key.rpartition("/")[2]
+def _packed(folder: Path) -> Path:
+    archive = OPT_ML / "packed.tar.gz"
     write_archive(archive, [folder])
+    return archive
+
+
+def _send(storage: Storage, archive: Path, target: S3Location) -> None:
     storage.write(target, archive)
     archive.unlink()
 
 
-def _save_processing(job: Job, storage: Storage, failed: bool) -> Item:
+def _save_processing(job: Job, storage: Storage, failed: bool, when_packed: Callable[[], None]) -> Item:
+    when_packed()
     if not failed:
         for output in configuration.outputs_of(job.request):
             if output["S3Output"]["S3UploadMode"] == "EndOfJob":
