@@ -211,8 +211,8 @@ def end_children(spared: set[int], look: Callable[[int], Iterator[int]] | None =
 
 
 def is_alone(pid: int) -> bool:
-    """Tell whether a process that stands still has no children."""
-    return next(_below(pid), None) is None
+    """Tell whether a process that stands still has no children: nothing changes the kernel's list of them."""
+    return next(seen_below(pid), None) is None
 
 
 def clear(folder: Path, keep: Sequence[Path] = ()) -> None:
