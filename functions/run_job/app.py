@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -136,6 +137,9 @@ def _serve(order: Order, started: float, context: LambdaContext) -> dict[str, st
         "script_s": round(ending.script_s, 4),
     }
     records.create(orders.RESULT, {**ending.item(), "usage": usage, "log_problem": log.problem})
+    # The next order may come as soon as the end is announced: what takes long is done before.
+    with suppress(processes.LeftoverError, OSError):
+        _clear()
     said = announce(ours.client("events"), {"stack": order.stack, "JobName": order.name})
     if said:
         print(f"the end of {order.name} was not announced: {said}")
@@ -167,18 +171,23 @@ def _prepare(order: Order) -> None:
         _kept.warm.fork_ahead()
 
 
+def _clear() -> None:
+    """End all processes and delete all files of a job."""
+    if not (_kept.end_others() if _kept.looked is None else _kept.looked.result()):
+        _kept.forget()
+        processes.end_children(set())
+    processes.clear(_TMP, [_kept.python.folder] if _kept.python else [])
+
+
 def _leave_nothing(order: Order) -> None:
-    """End all processes and delete all files of a job, or this process, so that Lambda makes a new one.
+    """Clear all, or end this process, so that Lambda makes a new one.
 
     Kept are packages that the job did not change, and an interpreter that has them loaded and stands still:
     what runs here between jobs could take the order of any pipeline.
     """
-    looked, _kept.looked = _kept.looked, None
     try:
-        if not (_kept.end_others() if looked is None else looked.result()):
-            _kept.forget()
-            processes.end_children(set())
-        processes.clear(_TMP, [_kept.python.folder] if _kept.python else [])
+        _clear()
+        _kept.looked = None
         if processes.limits(os.getpid()) != _kept.limits:
             raise processes.LeftoverError("other limits for all that this process starts")
         if _kept.warm is not None:
