@@ -106,14 +106,14 @@ def depending(step: Step, found: Found) -> Step:
 
 
 def digests(
-    cloud: Cloud, result: Mapping[str, Any], written: contents.Written | None = None
+    cloud: Cloud, result: Mapping[str, Any], written: contents.Written = contents.NOTHING
 ) -> dict[str, str]:
     """Return the digests of a completed job's outputs, by name; of nothing there is none.
 
     `written` says what is known of objects that the job itself wrote.
     """
     outputs = {name: uri for name, uri in (result.get("outputs") or {}).items() if uri}
-    found = contents.digests(cloud, list(outputs.values()), written or {})
+    found = contents.digests(cloud, list(outputs.values()), written)
     return {name: digest for name, digest in zip(outputs, found, strict=True) if digest}
 
 

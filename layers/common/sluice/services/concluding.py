@@ -120,13 +120,7 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
     `step` is the job's, as it was before. The next state needs the job's end alone, so only that is written
     before the answer. The task stays open until the timeline and the cache have theirs.
     """
-    result = jobs.job_result(task.kind, description, task.step)
-    completed = result["status"] == COMPLETED
-    reason = None if completed else _failure_reason(cloud, task, description)
-    if completed and task.kind != "pipeline_execution":
-        result["contents"] = caching.digests(cloud, result, description.get("Written"))
-    if completed and task.step == names.PREPARE and (reason := _unprepared(cloud, result)):
-        completed, result["status"] = False, "Failed"
+    result, reason = _result(cloud, task, description)
     if reason is not None:
         lines = _log_tail(cloud, task, description)
         reason = log_tails.told(reason, lines)
@@ -152,11 +146,24 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
         cloud.workflows.fail(task.task_token, error.__name__, cause)
     event = f"{task.step} {result['status'].lower()}"
     note(cloud, task.pipeline, ended_at, task.run_id, event, reason or result["job_name"])
-    if completed and is_its and step is not None:
+    if reason is None and is_its and step is not None:
         outputs, digests = result.get("outputs"), result.get("contents")
         recorded = replace(step, status="Completed", ended_at=ended_at, outputs=outputs, contents=digests)
         caching.remember(cloud, task, recorded)
     _close(cloud, task)
+
+
+def _result(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Return what a job came to, with its outputs' digests, and why it failed; None if it did not."""
+    result = jobs.job_result(task.kind, description, task.step)
+    if result["status"] != COMPLETED:
+        return result, _failure_reason(cloud, task, description)
+    if task.kind == "pipeline_execution":
+        return result, None
+    result["contents"] = caching.digests(cloud, result, description.get("Written", contents.NOTHING))
+    if task.step == names.PREPARE and (reason := _unprepared(cloud, result)):
+        return {**result, "status": "Failed"}, reason
+    return result, None
 
 
 def _unprepared(cloud: Cloud, result: Mapping[str, Any]) -> str | None:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 READ_MAX_BYTES = 64 * 1024 * 1024
 # An output of more objects has no digest.
 OBJECTS_MAX = 10_000
-
-
 # By URI the version that somebody wrote, and the sha256 of its bytes.
 Written = Mapping[str, Sequence[str]]
 NOTHING: Written = {}
