@@ -265,8 +265,8 @@ def reach(
     """Note that a run reached a milestone, with all that is recorded then, by one request.
 
     `record` gets the time when the run first did so, and returns changes that can be repeated. After another
-    attempt they are applied one by one, with its time. Returns False, without having written any, if what
-    comes `first` cannot be applied.
+    attempt they are applied with its time. Returns False, without having written any, if what comes `first`
+    cannot be applied.
     """
     at = run.when(milestone)
     if at is None:
@@ -276,7 +276,5 @@ def reach(
             return True
     if not cloud.catalog.apply(*first):
         return False
-    at = at or first_time(cloud, task, milestone)
-    for change in record(at):
-        cloud.catalog.apply(change)
+    apply_each(cloud, *record(at or first_time(cloud, task, milestone)))
     return True
