@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -155,9 +155,8 @@ def _new_manifest(
     recorded: Sequence[Mapping[str, Any]],
 ) -> RunManifest:
     run, project, chosen = begun.run, begun.project, task.candidate
-    evaluation_uri = f"{_evaluation_folder(cloud, task, recorded)}/{EVALUATION_FILE}"
-    content, described, model, code, bundle, written, (cause, actor) = together(
-        partial(cloud.objects.read, evaluation_uri),
+    (judged, evaluation), described, model, code, bundle, written, (cause, actor) = together(
+        partial(_judged, cloud, task, recorded),
         partial(artifacts.described, cloud, recorded),
         partial(_pinned, cloud, task, "model", chosen.step, chosen.model_uri, chosen.model_version_id),
         partial(_code, cloud, task, project),
@@ -165,12 +164,7 @@ def _new_manifest(
         partial(artifacts.of_steps, cloud, recorded),
         partial(_why, cloud, task, run),
     )
-    evaluation = evaluations.read(content)
     steps = {each["step"]: each for each in described}
-    # Runs that were under way during an update of the stack have no digest.
-    if steps[names.GATES].get("evaluation_sha256") not in (None, evaluation.sha256):
-        raise EvaluationChangedError(f"{evaluation_uri} was written again after the gates judged it")
-    judged = Artifact("evaluation", "evaluate-candidate", evaluation_uri, evaluation.sha256, len(content))
     return RunManifest(
         pipeline=task.pipeline,
         run_id=task.run_id,
@@ -266,12 +260,20 @@ def _inputs(task: RegisterModelTask, begun: Begun) -> Inputs:
     )
 
 
-def _evaluation_folder(cloud: Cloud, task: RegisterModelTask, steps: Iterable[Mapping[str, Any]]) -> str:
-    """Return the folder of the candidate's evaluation: the run's own, or another's that did the same."""
-    wanted = names.evaluate_step("candidate")
-    outputs = next((each.get("outputs") for each in steps if each["step"] == wanted), None) or {}
+def _judged(
+    cloud: Cloud, task: RegisterModelTask, recorded: Sequence[Mapping[str, Any]]
+) -> tuple[Artifact, evaluations.Evaluation]:
+    """Return the evaluation that the gates judged: of the run itself, or of another that did the same."""
+    steps, step = {each["step"]: each for each in recorded}, names.evaluate_step("candidate")
     own = building.locations(cloud, task.pipeline).evaluation(task.run_id, "candidate")
-    return str(outputs.get("evaluation") or own)
+    outputs = steps.get(step, {}).get("outputs") or {}
+    uri = f"{outputs.get('evaluation') or own}/{EVALUATION_FILE}"
+    content = cloud.objects.read(uri)
+    evaluation = evaluations.read(content)
+    # Runs that were under way during an update of the stack have no digest.
+    if steps[names.GATES].get("evaluation_sha256") not in (None, evaluation.sha256):
+        raise EvaluationChangedError(f"{uri} was written again after the gates judged it")
+    return Artifact("evaluation", step, uri, evaluation.sha256, len(content)), evaluation
 
 
 def _steps(cloud: Cloud, run_id: str) -> list[dict[str, Any]]:
