@@ -246,34 +246,20 @@ def predict(
         raise CommandError("give a body or --sample, not both", exit_code=EXIT_USAGE)
     target = context.obj.target()
     pipeline = lookup.the_pipeline(target, pipeline)
-    serving = {row["stage"]: row for row in views.stages.stages(target.cloud, pipeline)}
-    if serving and stage not in serving:
-        raise CommandError(
-            f"{pipeline} has no stage {stage!r}", hint=f"Stages: {', '.join(serving)}.", exit_code=EXIT_USAGE
-        )
-    if stage not in serving or serving[stage]["live"] is None:
-        raise CommandError(
-            f"nothing serves on {pipeline}/{stage} yet", hint=f"`sluice approve {pipeline}` releases a model."
-        )
-    if serving[stage]["is_batch"]:
-        raise CommandError(
-            f"{pipeline}/{stage} has no endpoint to ask",
-            hint=f"`sluice batch run {pipeline} FILE` has a file scored by the model that is live.",
-            exit_code=EXIT_USAGE,
-        )
-    serve = _serve(target, pipeline, serving[stage])
+    serving = _serving(target, pipeline, stage)
+    serve = _serve(target, pipeline, serving)
     types = (
         content_type or (serve.content_type if serve else _JSON),
         accept or (serve.accept if serve else _JSON),
     )
-    body = _sample(target, pipeline, serving[stage]) if sample else _body(data, file)
+    body = _sample(target, pipeline, serving) if sample else _body(data, file)
     identity = inference_id or str(uuid.uuid4())
-    answer = invoke(target, serving[stage]["endpoint_name"], body, *types, identity)
+    answer = invoke(target, serving["endpoint_name"], body, *types, identity)
     result = {
         "prediction": _parse_body(answer["Body"].read()),
         "variant": answer["InvokedProductionVariant"],
-        "model_version": serving[stage]["live_version"],
-        "endpoint_name": serving[stage]["endpoint_name"],
+        "model_version": serving["live_version"],
+        "endpoint_name": serving["endpoint_name"],
         "inference_id": identity,
     }
 
@@ -284,18 +270,39 @@ def predict(
     show(result, as_json, text)
 
 
-def _serve(target: Target, pipeline: str, row: dict[str, Any]) -> Serve | None:
+def _serving(target: Target, pipeline: str, stage: str) -> dict[str, Any]:
+    """Return a stage whose endpoint can be asked; raises CommandError."""
+    found = {row["stage"]: row for row in views.stages.stages(target.cloud, pipeline)}
+    if found and stage not in found:
+        raise CommandError(
+            f"{pipeline} has no stage {stage!r}", hint=f"Stages: {', '.join(found)}.", exit_code=EXIT_USAGE
+        )
+    if stage not in found or found[stage]["live"] is None:
+        raise CommandError(
+            f"nothing serves on {pipeline}/{stage} yet", hint=f"`sluice approve {pipeline}` releases a model."
+        )
+    if found[stage]["is_batch"]:
+        raise CommandError(
+            f"{pipeline}/{stage} has no endpoint to ask",
+            hint=f"`sluice batch run {pipeline} FILE` has a file scored by the model that is live.",
+            exit_code=EXIT_USAGE,
+        )
+    return found[stage]
+
+
+def _serve(target: Target, pipeline: str, serving: dict[str, Any]) -> Serve | None:
     """Return how the live model's project says it is asked; None if that is gone."""
-    live = deploying.find_deployment(target.cloud, pipeline, row["stage"], row["live"])
+    live = deploying.find_deployment(target.cloud, pipeline, serving["stage"], serving["live"])
     config = releasing.live_config(target.cloud, live) if live else None
     return config.serve if config else None
 
 
-def _sample(target: Target, pipeline: str, row: dict[str, Any]) -> bytes:
+def _sample(target: Target, pipeline: str, serving: dict[str, Any]) -> bytes:
     """Return the request by which the live model's release was tested; raises CommandError without one."""
-    run = building.find_run(target.cloud, pipeline, row["run_id"]) if row["run_id"] else None
+    run = building.find_run(target.cloud, pipeline, serving["run_id"]) if serving["run_id"] else None
     if run is None:
-        raise CommandError(f"no run of this stack made {pipeline} v{row['live_version']}: there is no sample")
+        version = f"{pipeline} v{serving['live_version']}"
+        raise CommandError(f"no run of this stack made {version}: there is no sample")
     config = building.find_project(target.cloud, pipeline, run.project_version).config
     try:
         return model_packages.project_sample(target.cloud, pipeline, run.project_version, restore(config))
