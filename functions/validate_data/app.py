@@ -114,8 +114,10 @@ def _judged(
         partial(environments.are_missing, cloud, begun.project, config),
     )
     reasons = failures.bounded(report.reasons[: failures.REASONS_MAX])
-    _record(cloud, task, head, judged.objects, report, report_uri, reasons, begun)
     verdict = {"is_valid": report.is_valid, "report_uri": report_uri, "rows": report.rows, "reasons": reasons}
+    if not report.is_valid:
+        _reject(cloud, task, head, judged.objects, report, verdict)
+    _record(cloud, task, begun, verdict)
     return _answer(cloud, task, verdict, are_missing)
 
 
@@ -371,44 +373,39 @@ def _new_keys(cloud: Cloud, task: ValidateDataTask) -> set[str]:
     return {each.key for each in batching.taken_up(cloud, task.pipeline, task.dataset_version)}
 
 
-def _record(
-    cloud: Cloud,
-    task: ValidateDataTask,
-    head: DatasetHead | None,
-    judged: DatasetManifest | None,
-    report: Report,
-    report_uri: str,
-    reasons: list[str],
-    begun: Begun,
-) -> None:
+def _record(cloud: Cloud, task: ValidateDataTask, begun: Begun, verdict: Mapping[str, Any]) -> None:
     """Record the verdict. A valid version stays so under another contract: later ones build on it."""
-    verdict = (task.pipeline, task.dataset_version, report.rows, report_uri, reasons)
-    event = "data valid" if report.is_valid else "data rejected"
-    detail = "; ".join(reasons) or f"{report.rows} rows"
-    accepted = [data.accept_dataset(*verdict)] if report.is_valid else []
-    if not report.is_valid:
-        cloud.catalog.apply(data.reject_dataset(*verdict))
-        _set_aside(cloud, task, head, judged, report)
-    # Judged objects outside the base of later versions would be left out for ever.
-    is_base = report.is_valid and begun.run.given_dataset is None
-    base = [builds.base_on(task.pipeline, task.dataset_version, task.run_id)] if is_base else []
+    is_valid, rows, reasons = (verdict[name] for name in ("is_valid", "rows", "reasons"))
+    base, accepted = list[Change](), list[Change]()
+    if is_valid:
+        accepted.append(
+            data.accept_dataset(task.pipeline, task.dataset_version, rows, verdict["report_uri"], reasons)
+        )
+        if begun.run.given_dataset is None:
+            # Judged objects outside the base of later versions would be left out for ever.
+            base.append(builds.base_on(task.pipeline, task.dataset_version, task.run_id))
+    event = "data valid" if is_valid else "data rejected"
+    detail = "; ".join(reasons) or f"{rows} rows"
 
     def record(at: str) -> list[Change]:
         return [*accepted, noting(task.pipeline, at, task.run_id, event, detail)]
 
     if not building.reach(cloud, task, begun.run, "validated", record, first=base):
         raise RunEndedError(f"{task.run_id} has ended, its data are the next run's")
-    metering.checked(cloud, task.pipeline, report.rows, is_valid=report.is_valid)
+    metering.checked(cloud, task.pipeline, rows, is_valid=is_valid)
 
 
-def _set_aside(
+def _reject(
     cloud: Cloud,
     task: ValidateDataTask,
     head: DatasetHead | None,
     judged: DatasetManifest | None,
     report: Report,
+    verdict: Mapping[str, Any],
 ) -> None:
-    """Quarantine what a version was rejected for, unless it is valid by a former contract."""
+    """Reject a version, and quarantine what it is rejected for, unless it is valid by a former contract."""
+    rows, report_uri, reasons = (verdict[name] for name in ("rows", "report_uri", "reasons"))
+    cloud.catalog.apply(data.reject_dataset(task.pipeline, task.dataset_version, rows, report_uri, reasons))
     if building.require_dataset(cloud, task.pipeline, task.dataset_version).status == "rejected":
         if judged is None and head is not None:
             judged = datasets.find_near(cloud, task.pipeline, head, _new_keys(cloud, task)).objects
