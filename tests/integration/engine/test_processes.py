@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing import active_children, get_context
+from threading import Timer
 from types import SimpleNamespace
 from typing import Any
 
@@ -105,6 +106,60 @@ def test_work_that_holds_too_much_is_ended_and_what_this_process_holds_is_none_o
         run(allocate, memory_mb=80)
     assert (raised.value.why, raised.value.told) == ("memory", "that")
     assert len(ours) == 100_000_000
+
+
+@pytest.mark.parametrize(("limits", "why"), [({"memory_mb": 80}, "memory"), ({"max_s": 0.0}, "time")])
+def test_what_the_work_said_before_it_was_ended_is_heard_however_late_this_process_listens(
+    limits: dict[str, float], why: str
+) -> None:
+    read, write = os.pipe()
+
+    def allocate(tell: Tell) -> None:
+        for told in ("this", "that", "other"):
+            tell(told)
+        held = bytearray(os.urandom(1000)) * 100_000
+        os.write(write, b"1")
+        time.sleep(60 + len(held))
+
+    def wait() -> None:
+        os.read(read, 1)
+
+    given: dict[str, Any] = {"memory_mb": None, "max_s": None, **limits}
+    with pytest.raises(ProcessEndedError) as raised:
+        processes.run(allocate, **given, meanwhile=wait)
+    assert (raised.value.why, raised.value.told) == (why, "other")
+    os.close(read)
+    os.close(write)
+
+
+def test_work_that_came_to_its_end_before_it_was_ended_counts() -> None:
+    read, write = os.pipe()
+
+    def late(tell: Tell) -> int:
+        tell("this")
+        # The result is sent next, and is in the pipe when this process listens.
+        os.write(write, b"1")
+        return 3
+
+    def wait() -> None:
+        os.read(read, 1)
+        time.sleep(0.2)
+
+    assert processes.run(late, memory_mb=None, max_s=0.0, meanwhile=wait) == 3
+    os.close(read)
+    os.close(write)
+
+
+def test_a_process_that_is_killed_while_it_sends_its_result_ran_out_of_memory() -> None:
+    def die(tell: Tell) -> bytes:
+        tell("this")
+        # The pipe is full by then: nobody listens before the end.
+        Timer(0.1, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return bytes(50_000_000)
+
+    with pytest.raises(ProcessEndedError) as raised:
+        processes.run(die, memory_mb=None, max_s=30, meanwhile=lambda: time.sleep(0.5))
+    assert (raised.value.why, raised.value.told) == ("memory", "this")
 
 
 @pytest.mark.parametrize(

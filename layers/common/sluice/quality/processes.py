@@ -55,10 +55,12 @@ def run(
     context = _context()
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(work, theirs), daemon=True)  # type: ignore[attr-defined]
+    # What a fork begins with; it may hold more by the time that this process runs again.
+    began_mb = _held_mb("self")
     process.start()
     theirs.close()
     try:
-        watch = _Watch(process, ours)
+        watch = _Watch(process, ours, began_mb)
         meanwhile()
         result: _Result = watch.result(memory_mb, max_s)
     except BaseException:
@@ -104,58 +106,61 @@ def _forget_signals() -> None:
 class _Watch:
     """Waits for a process's result, and watches its memory and time."""
 
-    def __init__(self, process: BaseProcess, connection: Connection) -> None:
+    def __init__(self, process: BaseProcess, connection: Connection, began_mb: float) -> None:
         self._process = process
         self._connection = connection
         self._told: Any = None
         self._began = self._told_at = time.monotonic()
         self._spent_s: dict[Any, float] = defaultdict(float)
-        self._began_mb = self._held_mb()
+        self._began_mb = began_mb
 
     def result(self, memory_mb: float | None, max_s: float | None) -> Any:
+        beyond: Literal["memory", "time"] | None = None
         while True:
             if self._connection.poll(_LOOK_EVERY_S):
-                kind, value = self._received()
+                try:
+                    kind, value = self._connection.recv()
+                except (EOFError, OSError):
+                    # It has ended, maybe while it sent something large.
+                    raise (self._ended(beyond) if beyond else self._died()) from None
                 if kind == "done":
                     return value
                 if kind == "failed":
-                    raise self._memory_error() if isinstance(value, MemoryError) else value
+                    raise self._ended("memory") if isinstance(value, MemoryError) else value
                 self._hear(value)
-            if memory_mb is not None and self._held_mb() - self._began_mb > memory_mb:
-                raise self._memory_error()
-            if max_s is not None and time.monotonic() - self._began > max_s:
-                raise self._ended("time")
+            if beyond is None and (beyond := self._beyond(memory_mb, max_s)):
+                # It may be further than what was heard: what it said by now is heard to the end.
+                self._process.kill()
 
-    def _received(self) -> tuple[Kind, Any]:
-        try:
-            received: tuple[Kind, Any] = self._connection.recv()
-        except EOFError:
-            self._process.join()
-            code = self._process.exitcode or 0
-            if code == -signal.SIGKILL:
-                # Only the kernel does that, when memory runs out.
-                raise self._memory_error() from None
-            if code < 0:
-                raise self._ended("signal", -code) from None
-            raise RuntimeError(f"the process ended without a result, with exit code {code}") from None
-        return received
+    def _beyond(self, memory_mb: float | None, max_s: float | None) -> Literal["memory", "time"] | None:
+        if memory_mb is not None and _held_mb(self._process.pid) - self._began_mb > memory_mb:
+            return "memory"
+        return "time" if max_s is not None and time.monotonic() - self._began > max_s else None
+
+    def _died(self) -> Exception:
+        self._process.join()
+        code = self._process.exitcode or 0
+        if code == -signal.SIGKILL:
+            # Only the kernel does that, when memory runs out.
+            return self._ended("memory")
+        if code < 0:
+            return self._ended("signal", -code)
+        return RuntimeError(f"the process ended without a result, with exit code {code}")
 
     def _hear(self, told: Any) -> None:
         now = time.monotonic()
         self._spent_s[self._told] += now - self._told_at
         self._told, self._told_at = told, now
 
-    def _memory_error(self) -> ProcessEndedError:
-        return self._ended("memory")
-
     def _ended(self, why: Literal["memory", "time", "signal"], signum: int = 0) -> ProcessEndedError:
         told_s = self._spent_s[self._told] + time.monotonic() - self._told_at
         return ProcessEndedError(why, self._told, told_s, signum)
 
-    def _held_mb(self) -> float:
-        """Return the memory that only the process can free: its resident pages without files' (Linux)."""
-        try:
-            _, resident, shared, *_ = Path(f"/proc/{self._process.pid}/statm").read_text().split()
-        except OSError:
-            return 0.0
-        return (int(resident) - int(shared)) * _PAGE_MB
+
+def _held_mb(pid: int | Literal["self"] | None) -> float:
+    """Return the memory that only a process can free: its resident pages without files' (Linux)."""
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+    except OSError:
+        return 0.0
+    return (int(resident) - int(shared)) * _PAGE_MB
