@@ -378,10 +378,10 @@ class FakeLambdaJobs(FakeJobs):
         kind: SageMakerJobKind,
         request: Mapping[str, Any],
         room: Room | None = None,
-        is_due: Callable[[], object] = lambda: None,
+        before_order: Callable[[], object] = lambda: None,
     ) -> bool:
         assert room is not None
-        is_due()
+        before_order()
         name = request[f"{_prefix(kind)}JobName"]
         self.rooms[name] = room
         is_new = super().start(kind, request)

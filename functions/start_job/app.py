@@ -126,15 +126,15 @@ def _start(
     kind: JobKind,
     request: Request,
     placement: Placement,
-    is_recorded: Callable[[], None],
+    await_record: Callable[[], None],
 ) -> bool:
-    """Start the job with its role, which may be so new that AWS does not know it yet."""
+    """Start the job once it is recorded, with its role, which may be so new that AWS does not know it."""
     if placement.room is None:
-        is_recorded()
+        await_record()
     made_at = _ensure_role(cloud, wanted, placement)
     try:
         if placement.room is not None:
-            return cloud.lambda_jobs.start(kind, request, placement.room, is_recorded)
+            return cloud.lambda_jobs.start(kind, request, placement.room, await_record)
         running = cloud.pipelines if kind == "pipeline_execution" else cloud.jobs
         return running.start(kind, request)
     except RequestRefusedError as refusal:

@@ -126,12 +126,12 @@ def test_what_an_order_needs_is_asked_for_at_once_and_all_of_it_is_there_before_
     monkeypatch.setattr(objects, "write", beside("record or key", objects.write))
     monkeypatch.setattr(aws, "assume_role", beside("session", aws.assume_role))
     monkeypatch.setattr(aws, "invoke", lambda **_: done.append("order"))
-    assert jobs.start("processing_job", REQUEST, ROOM, lambda: done.append("due")) is True
+    assert jobs.start("processing_job", REQUEST, ROOM, lambda: done.append("recorded")) is True
     assert sorted(done[:4]) == ["record or key", "record or key", "session", "session"]
-    assert done[4:] == ["due", "order"]
+    assert done[4:] == ["recorded", "order"]
 
 
-def test_what_never_is_due_is_not_ordered(jobs: FunctionJobs, aws: Aws) -> None:
+def test_what_must_not_be_ordered_is_not(jobs: FunctionJobs, aws: Aws) -> None:
     def refuse() -> None:
         raise LookupError
 

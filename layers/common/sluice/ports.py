@@ -220,11 +220,11 @@ class LambdaJobs(RunningJobs, Protocol):
         """Say why no function can be given such a job; None if one can."""
 
     def start(
-        self, kind: JobKind, request: Mapping[str, Any], room: Room, is_due: Callable[[], object]
+        self, kind: JobKind, request: Mapping[str, Any], room: Room, before_order: Callable[[], object]
     ) -> bool:
         """Order the job; False if it was ordered before. Raises RequestRefusedError.
 
-        Nothing is ordered before `is_due` has returned; what it raises is raised.
+        Nothing is ordered before `before_order` has returned; what it raises is raised.
         """
 
     def record_end(self, name: str, secret: str, end: FunctionEnd) -> bool:

@@ -78,7 +78,7 @@ class FunctionJobs:
         return None
 
     def start(
-        self, kind: JobKind, request: Mapping[str, Any], room: Room, is_due: Callable[[], object]
+        self, kind: JobKind, request: Mapping[str, Any], room: Room, before_order: Callable[[], object]
     ) -> bool:
         name = request[f"{_FIELDS[kind]}JobName"]
         sizes = sorted(self._place.functions)
@@ -106,7 +106,7 @@ class FunctionJobs:
                 return False
             # Order again what nobody claimed: who recorded it may have ended before the order.
             order = self._ordered(kind, name, held, room)
-        is_due()
+        before_order()
         self._send(order, function)
         return created
 
