@@ -6,12 +6,16 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
 from os import SEEK_CUR, SEEK_END, SEEK_SET
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sluice.ports import Piece
 
 
 class PiecesFile:
     """A file to read that consists of pieces: as much of one as botocore needs of a request's body."""
 
-    def __init__(self, pieces: Iterable[bytes | memoryview]) -> None:
+    def __init__(self, pieces: Iterable[Piece]) -> None:
         self._pieces = [memoryview(piece) for piece in pieces]
         self._ends = [*accumulate(map(len, self._pieces))]
         self._size = self._ends[-1] if self._ends else 0

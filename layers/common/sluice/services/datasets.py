@@ -18,7 +18,7 @@ from sluice.services.arrivals import on_each
 from sluice.services.building import locations
 
 if TYPE_CHECKING:
-    from sluice.ports import Cloud
+    from sluice.ports import Cloud, Piece
 
 _JSON = "application/json"
 
@@ -144,7 +144,7 @@ def _store(
 ) -> DatasetHead:
     """Write a version's segments, its list of files, and at last its head."""
     changes = changes or {}
-    changed = {each.segment.digest: each.file for each in changes.values() if each.segment}
+    changed = {each.segment.digest: each.pieces for each in changes.values() if each.segment}
     _write_segments(cloud, pipeline, {**changed, **_files(added)})
     head, small, merged = _merge_small(cloud, pipeline, head)
     listed = {each.segment.digest: each.listed for each in (*added, *merged)}
@@ -229,14 +229,14 @@ def _write_list(
 
 def _pieces(
     cloud: Cloud, source: str, spans: Mapping[str, slice], head: DatasetHead, edit: _Edit
-) -> list[slice | bytes | memoryview] | None:
+) -> list[slice | Piece] | None:
     """Return a list's keys by segment: parts of the former list, and those that are new or cut.
 
     None if the former list lacks a key where it should be: it may have been written anew, in another order,
     when the same version was made again in another way.
     """
     digests = {each.digest for each in head.segments}
-    found: dict[str, Sequence[slice | bytes | memoryview]] = {at: [keys] for at, keys in edit.listed.items()}
+    found: dict[str, Sequence[slice | Piece]] = {at: [keys] for at, keys in edit.listed.items()}
     cuts: list[tuple[slice, Sequence[str], str]] = []
     for digest, span in spans.items():
         after, change = edit.after(digest), edit.changes.get(digest)

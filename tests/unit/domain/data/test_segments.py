@@ -72,8 +72,8 @@ def test_a_version_some_of_whose_objects_changed_or_left_is_the_version_of_what_
     )
     # What is left of a segment is described as if it had been packed anew.
     for change in found.values():
-        if change.file:
-            file = SegmentFile(b"".join(change.file))
+        if change.pieces:
+            file = SegmentFile(b"".join(change.pieces))
             assert change.segment == Packed.of(file, sum(o.size_bytes for o in file.objects())).segment
     order = [each.first for each in head.segments]
     assert order == sorted(order)

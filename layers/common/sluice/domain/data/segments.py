@@ -82,13 +82,16 @@ def digest(*pieces: bytes | memoryview) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a segment loses, what it gets at keys of that, and what it becomes: None if nothing is left."""
+    """What a segment loses, what it gets at keys of that, and what it becomes, with its file in pieces.
+
+    `segment` is None if nothing is left.
+    """
 
     before: SegmentFile
     lost: Sequence[ObjectVersion]
     put: Sequence[ObjectVersion]
     segment: Segment | None
-    file: Pieces
+    pieces: Pieces
 
     @classmethod
     def of(
@@ -147,12 +150,10 @@ class DatasetHead:
 
     def to_json(self) -> bytes:
         """Return its canonical JSON; the names of versions and segments are hex digits."""
-        added, listed = (
-            json.dumps(self.added, separators=(",", ":")),
-            [each.to_json() for each in self.segments],
-        )
+        added = json.dumps(self.added, separators=(",", ":"))
+        listed = ",".join(each.to_json() for each in self.segments)
         return (
-            f'{{"added":{added},"parent":{json.dumps(self.parent)},"segments":[{",".join(listed)}],'
+            f'{{"added":{added},"parent":{json.dumps(self.parent)},"segments":[{listed}],'
             f'"state":"{self.state:x}"}}'
         ).encode()
 
