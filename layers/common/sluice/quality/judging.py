@@ -79,8 +79,7 @@ def alone(engine: Engine, found: Inspection, terms: Terms, *, keeps_part: bool) 
     if keeps_part and not whole_checks(terms.data) and measured.profile is not None and not measured.problems:
         columns = measured.profile.columns
         edges = {name: c.distribution.edges for name, c in columns.items() if c.distribution}
-        part = _part(engine, found, terms, edges)
-        part = replace(part, edges=edges, edged_rows=found.rows)
+        part = _part(engine, found, terms, edges, found.rows)
     return Judged(found.rows, found.findings, found.problems, found.object_rows, measured, part, part)
 
 
@@ -136,9 +135,9 @@ def edged_parts(
     edges = {} if edged is None else dict(edged.edges)
     if edged is None or keeps_edges:
         edges |= _quantiles(engine, found, terms.data, set(found.columns) - edges.keys())
+    edged_rows = found.rows if edged is None else edged.edged_rows
     for each in [found] if leaves == 1 else map(engine.leaf, range(leaves)):
-        part = _part(engine, each, terms, edges)
-        yield replace(part, edges=edges, edged_rows=found.rows if edged is None else edged.edged_rows)
+        yield _part(engine, each, terms, edges, edged_rows)
 
 
 def leaf_parts(engine: Engine, whole: PartResults, terms: Terms, leaves: int) -> Iterator[PartResults]:
@@ -147,8 +146,7 @@ def leaf_parts(engine: Engine, whole: PartResults, terms: Terms, leaves: int) ->
         yield whole
         return
     for found in map(engine.leaf, range(leaves)):
-        part = _part(engine, found, terms, whole.edges)
-        yield replace(part, edges=whole.edges, edged_rows=whole.edged_rows)
+        yield _part(engine, found, terms, whole.edges, whole.edged_rows)
 
 
 def _quantiles(engine: Engine, found: Inspection, data: Data, names: Collection[str]) -> dict[str, Edges]:
@@ -164,7 +162,9 @@ def _quantiles(engine: Engine, found: Inspection, data: Data, names: Collection[
     return {name: c.distribution.edges for name, c in profile.columns.items() if c.distribution}
 
 
-def _part(engine: Engine, found: Inspection, terms: Terms, edges: Mapping[str, Edges]) -> PartResults:
+def _part(
+    engine: Engine, found: Inspection, terms: Terms, edges: Mapping[str, Edges], edged_rows: int
+) -> PartResults:
     """Collect the results to keep of inspected data, also counted between the baseline's edges."""
     from sluice.quality.engine import DATA, VERSION, part_scan, profiling
 
@@ -190,7 +190,15 @@ def _part(engine: Engine, found: Inspection, terms: Terms, edges: Mapping[str, E
     )
     digest = contract_digest(data, VERSION)
     return PartResults(
-        digest, found.rows, found.object_rows, findings, found.problems, columns, labels=labels
+        digest,
+        found.rows,
+        found.object_rows,
+        findings,
+        found.problems,
+        columns,
+        edges,
+        edged_rows,
+        labels,
     )
 
 
