@@ -47,18 +47,9 @@ def divide(asked: Asked, digests: Sequence[str]) -> dict[str, Divided]:
 
 
 def _known(asked: Asked, wanted: Iterable[Leaf]) -> dict[str, PartResults]:
-    places, contract = locations(asked.cloud, asked.pipeline), run.parts_contract(asked.data)
     digests = [*dict.fromkeys(leaf.digest for leaf in wanted)]
-
-    def read(digest: str) -> PartResults | None:
-        try:
-            stored = asked.cloud.objects.read(places.leaf_part(digest, contract))
-        except FileNotFoundError:
-            return None
-        return run.parsed_leaf(stored, asked.data)
-
-    found = zip(digests, on_each(digests, read), strict=True)
-    return {digest: part for digest, part in found if part is not None}
+    place = locations(asked.cloud, asked.pipeline).leaf_part
+    return segment_parts.read_each(asked, digests, place, run.parsed_leaf)
 
 
 def write(asked: Asked, found: Mapping[str, bytes]) -> None:

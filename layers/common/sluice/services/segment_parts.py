@@ -72,14 +72,23 @@ def write(asked: Asked, digest: str, part: bytes) -> None:
 
 def known(asked: Asked, digests: Sequence[str]) -> dict[str, PartResults]:
     """Read what was found in segments, or runs of these; without those of which nothing can be read."""
-    places, contract = locations(asked.cloud, asked.pipeline), run.parts_contract(asked.data)
+    return read_each(asked, digests, locations(asked.cloud, asked.pipeline).segment_part, run.parsed)
+
+
+def read_each(
+    asked: Asked,
+    digests: Sequence[str],
+    place: Callable[[str, str], str],
+    parse: Callable[[bytes, Data], PartResults | None],
+) -> dict[str, PartResults]:
+    """Read what was found at places by digest and contract; without what is not there or cannot be read."""
+    contract = run.parts_contract(asked.data)
 
     def read(digest: str) -> PartResults | None:
         try:
-            stored = asked.cloud.objects.read(places.segment_part(digest, contract))
+            return parse(asked.cloud.objects.read(place(digest, contract)), asked.data)
         except FileNotFoundError:
             return None
-        return run.parsed(stored, asked.data)
 
     found = zip(digests, on_each(digests, read), strict=True)
     return {digest: part for digest, part in found if part is not None}
