@@ -52,6 +52,6 @@ def _tell(cloud: Cloud, pipeline: str, event: ObjectDeleted, key: str) -> None:
             pipeline,
             to_iso(from_iso(event.time)),
             key,
-            "data deleted",
+            timeline.DATA_DELETED,
             f"{why}the next data set lacks it",
         )

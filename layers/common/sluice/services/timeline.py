@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from sluice.catalog.changes import Put
     from sluice.ports import Cloud, Item
 
+# An event that more than its writer knows by name.
+DATA_DELETED = "data deleted"
 _ACTOR = "sluice"
 _DETAIL_MAX = 4000
 

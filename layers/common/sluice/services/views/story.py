@@ -25,8 +25,6 @@ Part = dict[str, Any]
 # So many decisions, windows, and entries of the timeline are looked at, the newest first.
 DECISIONS, WINDOWS, ENTRIES = 20, 10, 300
 _EVER = "9"
-# What `record_deletion` notes of an object.
-_DELETED = "data deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,21 +332,19 @@ def _events_since(cloud: Cloud, live: Deployment, said: Timeline) -> list[Part]:
     release = releasing.find_release(cloud, live.pipeline, live.release_id)
     since = (release.ended_at if release else None) or str(live.promoted_at)
     of_version = names.releases_of(live.pipeline, live.package_version)
-    about = [
-        entry
-        for entry in said.entries
-        if entry["at"] >= since
-        and (
-            entry["event"] == _DELETED
-            or any(
-                word == live.release_id or word.startswith(of_version) for word in entry["subject"].split()
-            )
+
+    def is_about(entry: Mapping[str, Any]) -> bool:
+        if entry["event"] == timeline.DATA_DELETED:
+            return True
+        if entry["subject"] == live.release_id and entry["at"] <= since:
+            return False
+        return any(
+            word == live.release_id or word.startswith(of_version) for word in entry["subject"].split()
         )
-        and not (entry["subject"] == live.release_id and entry["at"] <= since)
-    ]
-    return [_event(entry) for entry in about]
+
+    return [_event(entry) for entry in said.entries if entry["at"] >= since and is_about(entry)]
 
 
 def _event(entry: Mapping[str, Any]) -> Part:
     told = {name: entry.get(name) for name in ("at", "event", "detail", "actor")}
-    return told | {"detail": entry["subject"]} if entry["event"] == _DELETED else told
+    return told | {"detail": entry["subject"]} if entry["event"] == timeline.DATA_DELETED else told
