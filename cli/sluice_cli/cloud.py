@@ -62,19 +62,17 @@ def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    ready = None
     try:
         ready = _ready(process)
-    except BaseException:
-        # Who waits for it was told to end, and it is in a session of its own.
-        adopt(process)
-        stop_process(process.pid)
-        raise
+    finally:
+        # It is in a session of its own: a signal that ends this one, too, leaves it.
+        if (code := process.poll()) is None:
+            adopt(process)
+            if ready is None:
+                stop_process(process.pid)
     if ready is not None:
-        adopt(process)
         return ready
-    if (code := process.poll()) is None:
-        adopt(process)
-        stop_process(process.pid)
     last = tail(log_path, 1)
     if code == 1 and last.startswith("error: "):
         raise CommandError(last.removeprefix("error: "))
