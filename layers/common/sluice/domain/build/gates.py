@@ -84,9 +84,8 @@ def metric_at(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Dec
     found: Any = evaluation
     for depth, part in enumerate(path):
         if not isinstance(found, Mapping) or part not in found:
-            meant = _meant(evaluation, path)
-            there = _there(path[:depth], part, found, is_hinted=meant is None)
-            return None, f"{spelled(path)} is missing: {there}{meant or ''}"
+            meant = _meant(evaluation, path) or hint(part, _names(found))
+            return None, f"{spelled(path)} is missing: {_there(path[:depth], found)}{meant}"
         found = found[part]
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None, f"{spelled(path)} is no number"
@@ -96,12 +95,12 @@ def metric_at(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> tuple[Dec
     return Decimal(str(found)), ""
 
 
-def _meant(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
+def _meant(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> str:
     """Suggest the number that lies only deeper, or less deep: `metrics.auc.value` where `auc` was asked."""
     wanted = _bare(path)
     same = (each for each in itertools.islice(_numbers(evaluation), _METRICS_SHOWN) if _bare(each) == wanted)
     found = next(same, None) if wanted else None
-    return f"; did you mean {spelled(found)!r}?" if found else None
+    return f"; did you mean {spelled(found)!r}?" if found else ""
 
 
 def _bare(path: tuple[str, ...]) -> tuple[str, ...]:
@@ -117,15 +116,19 @@ def _numbers(evaluation: Mapping[str, Any], path: tuple[str, ...] = ()) -> Itera
             yield *path, str(name)
 
 
-def _there(path: tuple[str, ...], missing: str, found: Any, *, is_hinted: bool) -> str:
-    """Say what is there in place of a missing key, and what may have been meant."""
+def _there(path: tuple[str, ...], found: Any) -> str:
+    """Say what is there in place of a missing key."""
     where = spelled(path) or "evaluation.json"
     if not isinstance(found, Mapping):
         return f"{where} is no object"
-    names = [spelled((str(name),)) for name in found]
+    names = _names(found)
     shown = ", ".join(names[:_KEYS_SHOWN]) or "nothing"
     more = f" and {len(names) - _KEYS_SHOWN} more" if len(names) > _KEYS_SHOWN else ""
-    return f"{where} has {shown}{more}{hint(missing, names) if is_hinted else ''}"
+    return f"{where} has {shown}{more}"
+
+
+def _names(found: Any) -> list[str]:
+    return [spelled((str(name),)) for name in found] if isinstance(found, Mapping) else []
 
 
 def metric_values(evaluation: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, float]:
