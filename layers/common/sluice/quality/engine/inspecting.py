@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from itertools import accumulate, groupby
 from pathlib import Path
 from types import TracebackType
@@ -97,7 +98,7 @@ class Engine:
             inflated_max_bytes = int(shutil.disk_usage(temp_dir.parent).free * _INFLATED_SHARE)
         self._storage = Storage(temp_dir, inflated_max_bytes)
         self._database = Database(memory_limit_mb, temp_dir, max_s=max_s)
-        self._leaves: list[_Leaf] = []
+        self._leaves: list[Callable[[], Inspection]] = []
 
     def __enter__(self) -> Engine:
         return self
@@ -169,8 +170,7 @@ class Engine:
 
         It has to be one of several, each of which may be asked for once.
         """
-        leaf = self._leaves[number]
-        return self._measured(leaf.whole, leaf.tally, leaf.asked, leaf.columns)
+        return self._leaves[number]()
 
     def _inspect(
         self,
@@ -208,7 +208,7 @@ class Engine:
             return self._measured(whole, tallies[0], asked, data.columns)
         ends = [*accumulate(leaves)]
         self._leaves = [
-            _Leaf(whole.part(range(end - size, end)), tally, asked, data.columns)
+            partial(self._measured, whole.part(range(end - size, end)), tally, asked, data.columns)
             for end, size, tally in zip(ends, leaves, tallies, strict=True)
         ]
         return self._measured(whole, Tally.sum(asked, errors, tallies), asked, data.columns)
@@ -400,16 +400,6 @@ class Engine:
             tally.errors[check] = "it may read nothing but data"
         except duckdb.Error as error:
             tally.errors[check] = f"it failed on these data ({type(error).__name__})"
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    """Some files, with what was counted in them, for what is still to be measured."""
-
-    whole: Whole
-    tally: Tally
-    asked: Sequence[Check]
-    columns: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
