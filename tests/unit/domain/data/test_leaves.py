@@ -14,6 +14,7 @@ from sluice.domain.data.datasets import ObjectVersion
 from sluice.domain.data.leaves import Leaf
 from sluice.domain.data.segment_files import SegmentFile
 
+OBJECTS = leaves.OBJECTS
 KEYS = st.text('ab/"\\{}é日', min_size=1, max_size=4)
 SETS = st.sets(KEYS, min_size=1, max_size=40)
 
@@ -89,7 +90,7 @@ def test_runs_hold_all_segments_in_order_and_one_that_changes_changes_two_at_mos
 
 def test_a_leaf_has_some_hundreds_of_objects() -> None:
     keys = [f"reviews/day-{number // 1000:05}/part-{number:07}.csv" for number in range(10_000)]
-    with mock.patch.object(leaves, "OBJECTS", 256):
+    with mock.patch.object(leaves, "OBJECTS", OBJECTS):
         sizes = [leaf.objects for leaf in of(keys)]
     assert sum(sizes) == 10_000
     assert 25 < len(sizes) < 55
