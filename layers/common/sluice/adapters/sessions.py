@@ -1,7 +1,7 @@
 """Make botocore's sessions, whose clients spend no time on what nobody needs.
 
-botocore puts its user agent together twice for each request, and reads each time with a parser of any words:
-0.05 ms for each object of a listing.
+botocore puts its user agent together twice for each request, and reads each time in an answer with a parser
+of any form: 0.05 ms for each object of a listing.
 """
 
 from __future__ import annotations

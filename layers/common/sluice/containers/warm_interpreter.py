@@ -87,7 +87,7 @@ def _load(modules: Iterable[str]) -> None:
 
 
 def _leave() -> None:
-    """Leave what was loaded for all scripts as it is, where Python would take it apart: 40 ms for nobody.
+    """Leave what was loaded for all scripts as it is: Python would take 40 ms to take it apart.
 
     This is the last that is done at exit: Python then ends what the script itself made and loaded. Files that
     packages hold open are written out.
