@@ -154,12 +154,10 @@ def run(
     if process is not None:
         ending.peak_mb, ending.script_s = process.peak_mb, process.ran_s
     ending.tail = transcript.tail(_TAIL_LINES)
-    times = ("TrainingStartTime", "TrainingEndTime")
-    if job.kind == "processing_job":
-        times = ("ProcessingStartTime", "ProcessingEndTime")
-    else:
+    kind = "Training" if job.kind == "training_job" else "Processing"
+    if kind == "Training":
         ending.changes["FinalMetricDataList"] = metrics.final()
-    ending.changes |= {times[0]: started, times[1]: time.time()}
+    ending.changes |= {f"{kind}StartTime": started, f"{kind}EndTime": time.time()}
     return ending
 
 
