@@ -12,8 +12,6 @@ from sluice.lazy import dataclass
 
 State = Literal["done", "failed", "running", "waiting"]
 Step = Mapping[str, Any]
-# Not a step: it is told by the run.
-PACKAGES = "packages"
 _ENDS: dict[str, State] = {"Completed": "done", "Failed": "failed", "Stopped": "failed"}
 
 
@@ -36,15 +34,15 @@ _STAGES = (
 )
 
 
-def stages(run: Mapping[str, Any], steps: Sequence[Step]) -> list[dict[str, Any]]:
+def stages(run: Mapping[str, Any], steps: Sequence[Step], now: str) -> list[dict[str, Any]]:
     """Return the stages in order, each `{"name", "state", "steps", "after"}`; while it runs, all to its end.
 
-    Only if packages were built for it has it that stage, with `took_s`.
+    Only if packages were built for it has it that stage, with `took_s`, or `so_far_s` by `now`.
 
     Steps of no known stage come first of all, in a stage of their own name. Rungs of successive halving are
     stages that follow each other.
     """
-    found = [_data(run), _validation(run), _packages(run, steps)]
+    found = [_data(run), _validation(run), _packages(run, steps, now)]
     known = {step["step"] for step in steps for stage in _STAGES if stage.has(step["step"])}
     found += [_stage(step["step"], [step], run) for step in steps if step["step"] not in known]
     for stage in _of(run):
@@ -107,14 +105,17 @@ def _validation(run: Mapping[str, Any]) -> dict[str, Any]:
     return stage
 
 
-def _packages(run: Mapping[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
+def _packages(run: Mapping[str, Any], steps: Sequence[Step], now: str) -> dict[str, Any]:
     """Return the building of packages for jobs on Lambda, with how long it took, if the run waited for it."""
     began = run.get("packaged_at")
     first = min((str(step["started_at"]) for step in steps if step.get("started_at")), default=None)
-    stage = _of_run(PACKAGES, run, is_done=first is not None)
+    stage = _of_run("packages", run, is_done=first is not None)
     if began is None:
         return {**stage, "state": None}
-    return {**stage, "took_s": usage.seconds(began, first or run.get("ended_at"))}
+    stage["took_s"] = usage.seconds(began, first or run.get("ended_at"))
+    if stage["state"] == "running":
+        stage["so_far_s"] = usage.seconds(began, now)
+    return stage
 
 
 def _of_run(name: str, run: Mapping[str, Any], *, is_done: bool) -> dict[str, Any]:

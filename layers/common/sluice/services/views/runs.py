@@ -81,10 +81,7 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
     ]
     steps += _under_way(cloud, run_id, item, steps)
     steps.sort(key=started)
-    now, stages = cloud.now(), graph.stages(item, steps)
-    for stage in stages:
-        if stage["name"] == graph.PACKAGES and stage["state"] == "running":
-            stage["so_far_s"] = usage.seconds(item["packaged_at"], now)
+    now = cloud.now()
     for step in steps:
         step["took_s"] = usage.took_s(step)
         if item.get("status") == "running" and not step.get("ended_at"):
@@ -100,7 +97,7 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         "pipeline": pipeline,
         **keys.shown(item),
         "selected": _selected(steps),
-        "graph": stages,
+        "graph": graph.stages(item, steps, now),
         "model": models.model_name(cloud, pipeline, item.get("model_package_arn")),
         "model_status": _model_status(cloud, item.get("model_package_arn")),
         "steps": steps,
