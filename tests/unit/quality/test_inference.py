@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.domain.config.base import ColumnType
 from sluice.domain.config.source import read
 from sluice.quality import inference
 from sluice.quality.inference import ColumnFacts
@@ -45,3 +46,16 @@ def test_a_draft_has_nothing_that_a_terminal_would_obey(text: str) -> None:
 def test_values_are_listed_that_occur_often() -> None:
     facts = ColumnFacts("grade", 20, 0, frozenset({"string"}), 2, ("b", "a"))
     assert inference.schema([facts]) == {"grade": {"type": "string", "required": True, "allowed": ["a", "b"]}}
+
+
+def test_a_count_has_a_range_and_a_flag_its_values() -> None:
+    """A list would refuse a count between those of the file."""
+    integers: frozenset[ColumnType] = frozenset({"integer", "number", "string"})
+    facts = [
+        ColumnFacts("floor", 60, 0, integers, 4, ("-1", "0", "11", "2")),
+        ColumnFacts("late", 60, 0, integers, 2, ("0", "1")),
+    ]
+    assert inference.schema(facts) == {
+        "floor": {"type": "integer", "required": True, "min": -1, "max": 11},
+        "late": {"type": "integer", "required": True, "allowed": [0, 1]},
+    }

@@ -13,6 +13,8 @@ from sluice.lazy import dataclass
 # So few different values become `allowed`, if each occurs often enough.
 ALLOWED_MAX = 12
 _OCCURS = 5
+# More integers than these are a scale: a range allows those in between that a file does not have.
+_FLAG_MAX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,11 @@ def _column(facts: ColumnFacts) -> Iterator[tuple[str, Any]]:
         yield "required", True
     present = facts.rows - facts.missing
     if type_ in {"string", "integer"} and facts.values and present >= _OCCURS * facts.distinct:
-        yield "allowed", sorted({_typed(type_, value) for value in facts.values})
+        values = sorted({_typed(type_, value) for value in facts.values})
+        if type_ == "string" or len(values) <= _FLAG_MAX:
+            yield "allowed", values
+        else:
+            yield from (("min", values[0]), ("max", values[-1]))
 
 
 def _narrowest(facts: ColumnFacts) -> ColumnType:
