@@ -41,13 +41,19 @@ _started = set[int]()
 def start(*, port: int = 0, auth: bool = False, fresh: bool = False) -> dict[str, Any]:
     """Start the local cloud in the background unless it is running; returns its ready file.
 
-    It continues from the saved state; `fresh` discards that. Raises CommandError if it runs on another port.
+    It continues from the saved state; `fresh` discards that. Raises CommandError if one runs that is not as
+    asked for: on another port, or without `auth`.
     """
     if (ready := targets.local_cloud()) is not None:
         if port not in (0, ready["port"]):
             raise CommandError(
                 f"the local cloud runs on port {ready['port']} already",
                 hint=f"`sluice down`, then `sluice up --port {port}`: it continues with all that is in it.",
+            )
+        if auth and not ready.get("auth"):
+            raise CommandError(
+                "the local cloud runs already, and without --auth",
+                hint="`sluice down`, then `sluice up --auth`: it continues with all that is in it.",
             )
         return ready
     state_dir = targets.local_state_dir()

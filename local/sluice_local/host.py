@@ -179,6 +179,7 @@ async def _announce(settings: Settings, keeper: Keeper) -> None:
         "endpoint_url": settings.endpoint_url,
         "account": settings.account,
         "region": settings.region,
+        "auth": settings.auth,
         **({"continued": continued} if continued else {}),
     }
     draft = settings.ready_file.with_suffix(".tmp")

@@ -55,6 +55,7 @@ def test_the_ready_file_says_where_it_answers_and_is_gone_when_it_does_not(state
             "endpoint_url": f"http://127.0.0.1:{ready['port']}",
             "account": "000000000000",
             "region": "us-east-1",
+            "auth": False,
         }
         assert cloud.endpoint_url == ready["endpoint_url"]
         identity = cloud.client("sts").get_caller_identity()

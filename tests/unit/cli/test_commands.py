@@ -245,6 +245,18 @@ def test_a_second_start_waits_for_the_cloud_of_the_first(
         cloud.start()
 
 
+def test_rights_are_enforced_or_the_command_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = {"pid": os.getpid(), "port": 1, "endpoint_url": "http://127.0.0.1:1"}
+    running = {**ready, "auth": False}
+    monkeypatch.setattr(target, "local_cloud", lambda: running)
+    assert cloud.start() == running
+    with pytest.raises(CommandError, match="runs already, and without --auth") as refused:
+        cloud.start(auth=True)
+    assert "`sluice up --auth`" in refused.value.hint
+    running["auth"] = True
+    assert cloud.start(auth=True) == cloud.start() == running
+
+
 def test_a_folder_that_cannot_be_written_leads_to_the_variable_that_names_another(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
