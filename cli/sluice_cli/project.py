@@ -153,6 +153,7 @@ def _warnings(target: Target, project: Project) -> list[str]:
         *unpriced(config),
         *gate_rules.warnings(config),
         *projects.off_lambda(project),
+        *scripts.unread_letters(project),
     ]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
+from collections.abc import Iterator
 
 from sluice.domain.build.projects import Project
 from sluice_cli.errors import CommandError
@@ -28,6 +30,25 @@ def check(target: Target, project: Project) -> list[str]:
         raise CommandError("\n".join(refused), hint="Nothing was pushed: a job would fail there.")
     here = ".".join(map(str, sys.version_info[:2]))
     return [f"{said}, as Python {here} reads it" for said in told.values()]
+
+
+def unread_letters(project: Project) -> Iterator[str]:
+    """Tell of hyperparameters of one letter that train's script reads as `--C` only: it is given `-C`."""
+    train = project.config.train_
+    if train is None:  # a pipeline of SageMaker trains
+        return
+    budget = [train.candidates.budget.hyperparameter] if train.candidates.budget else []
+    text = project.files[train.script].decode("utf-8", errors="replace")
+    for name in sorted({*train.hyperparameters, *train.candidates.space, *budget}):
+        if len(name) == 1 and _quotes(text, f"--{name}") and not _quotes(text, f"-{name}"):
+            yield (
+                f"{train.script} reads --{name}, and SageMaker's toolkit passes a hyperparameter of one "
+                f'letter as -{name}: write add_argument("-{name}", "--{name}", ...), or give it a longer name'
+            )
+
+
+def _quotes(text: str, argument: str) -> bool:
+    return re.search(rf"""["']{re.escape(argument)}["']""", text) is not None
 
 
 def problem(path: str, data: bytes) -> str | None:

@@ -219,6 +219,24 @@ def test_where_the_image_may_have_a_newer_python_a_script_gives_a_warning(
         scripts.check(local, projects.load_project({**FILES, "src/train.py": b"def main(:\n"}))
 
 
+@pytest.mark.parametrize(
+    ("script", "is_told"),
+    [
+        ('parser.add_argument("--C", type=float)', True),
+        ("parser.add_argument('-C', '--C', type=float)", False),
+        ('parser.add_argument("-C", type=float)', False),
+        ('HYPERPARAMETERS = os.environ["SM_HPS"]', False),
+    ],
+)
+def test_a_hyperparameter_of_one_letter_that_a_script_would_miss_is_a_warning(
+    script: str, is_told: bool, push: Callable[..., dict[str, Any]]
+) -> None:
+    one_letter = PIPELINE_YAML.replace("alpha: [0.1, 0.2]", "C: [0.1, 0.2]").encode()
+    said = [each for each in push(pipeline=one_letter, train=script.encode())["warnings"] if "--C" in each]
+    assert bool(said) is is_told
+    assert not said or said[0].startswith("src/train.py reads --C, and SageMaker's toolkit passes")
+
+
 def test_another_file_that_is_no_python_is_a_warning() -> None:
     loaded = projects.load_project({**FILES, "src/old.py": b"print 1\n", "notes.py": b"print 1\n"})
     target: Any = SimpleNamespace(is_local=True)
