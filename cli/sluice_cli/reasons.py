@@ -11,6 +11,8 @@ from sluice.domain.wording import shorten
 
 # `sluice run` has all of it.
 _SHOWN = 300
+# How SageMaker's reason begins if a container ended with an error of its own.
+_OF_SCRIPT = "AlgorithmError: "
 
 
 def first_reasons(item: dict[str, Any], count: int = 1) -> str:
@@ -23,10 +25,14 @@ def first_reasons(item: dict[str, Any], count: int = 1) -> str:
 def way_on(run: Mapping[str, Any], pipeline: str) -> tuple[str, str] | None:
     """Return the command that goes on from a failed or stopped run, and what it does; None if none would.
 
-    A retry has the run's own data, so one that was refused as these have changed would be refused again.
+    A retry has the run's own data and scripts, so one that was refused as the data have changed would be
+    refused again, and a script that failed most likely fails again: another push builds these data too.
     """
     if run["status"] not in ("failed", "stopped"):
         return None
-    if any(str(reason).startswith(DatasetChangedError.__name__) for reason in run.get("reasons") or ()):
+    reasons = [str(reason) for reason in run.get("reasons") or ()]
+    if any(reason.startswith(DatasetChangedError.__name__) for reason in reasons):
         return None if run.get("reproduces") else (f"start {pipeline}", "builds on the data as they are now")
+    if any(_OF_SCRIPT in reason for reason in reasons) and not run.get("reproduces"):
+        return "push DIR", "builds with the script as you mend it; a retry would run this one again"
     return f"retry {run['run_id']}", "goes on from where it was"
