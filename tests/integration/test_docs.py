@@ -95,7 +95,17 @@ def paths(page: Path) -> Iterator[str]:
 
 def of_a_folder(path: str) -> bool:
     folder = path.split("/", 1)[0]
-    return bool(folder) and (ROOT / folder).is_dir() and (folder in SHOWN or folder[0] != ".")
+    return (
+        bool(folder)
+        and (ROOT / folder).is_dir()
+        and (folder in SHOWN or folder[0] != ".")
+        and is_ours(folder)
+    )
+
+
+def is_ours(folder: str) -> bool:
+    """Tell whether a folder is of this repository: the README has people make a project beside these."""
+    return not (ROOT / folder / "pipeline.yaml").exists()
 
 
 def is_there(path: str) -> bool:
