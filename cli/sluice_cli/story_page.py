@@ -169,7 +169,7 @@ def _print_since(since: Part) -> None:
     for window in windows[:_SHOWN]:
         out.print(f"  requests {shown(window['start'])}: {window['status']}{_reasons(window['reasons'])}")
     for window in labels[:_SHOWN]:
-        final = "" if window["is_final"] else " (an estimate)"
+        final = "" if window["is_final"] or window["status"] == "open" else " (an estimate)"
         out.print(f"  labels {shown(window['start'])}: {window['status']}{final}{_said(window['reasons'])}")
     for event in since["events"]:
         out.print(f"  {_event(event)}")

@@ -24,6 +24,7 @@ from sluice.catalog.records.transforms import Awaited, SetAside, Transform
 from sluice.console import rendering, requests
 from sluice.console.answering import answer
 from sluice.console.pages import monitoring
+from sluice.console.pages import run as run_page
 from sluice.domain import canonical
 from sluice.domain.build import gate_report
 from sluice.domain.build import gates as judging
@@ -161,6 +162,19 @@ def test_gates_of_slices_are_drawn_on_a_runs_page(built: build_world.World) -> N
     assert "long 60" in page(built.cloud, f"/runs/{RUN}").words
 
 
+def test_a_step_is_drawn_as_long_as_it_took() -> None:
+    """On Lambda with its cold start, which is over once the script begins."""
+    step: dict[str, Any] = {
+        **{"step": "train-0", "status": "Completed", "took_s": 10.0},
+        **{"started_at": "2026-11-24T09:00:09.000Z", "ended_at": "2026-11-24T09:00:10.000Z"},
+    }
+    _, took, _, began, ended, _ = run_page._span(step, 0.0)
+    end = from_iso(step["ended_at"]).timestamp()
+    assert (took, began, ended) == ("10.0 s", end - 10, end)
+    _, took, _, began, ended, _ = run_page._span({**step, "cached": {"run_id": RUN}}, 0.0)
+    assert (took, began, ended) == ("cached", end - 1, end)
+
+
 def test_a_step_under_way_says_how_long_it_has_run_on_the_page(
     cloud: fakes.Cloud, invoke: build_world.Invoke
 ) -> None:
@@ -227,6 +241,7 @@ def test_a_window_without_labels_is_shown_as_one(released: release_world.World) 
     shown = monitoring.page({"pipeline": RELEASES, "stages": [stage], "history": []})
     words = Page(rendering.render(shown, requests.Frame())).words
     assert "\u2013 of \u2013" in words
+    assert "estimate" not in words  # there is no value yet
 
 
 def test_what_is_watched_says_first_what_was_found_and_draws_limits(released: release_world.World) -> None:

@@ -140,7 +140,13 @@ def _brief(step: str) -> str:
 
 def _span(step: Mapping[str, Any], now: float) -> tuple[str, str, str, float | None, float | None, str]:
     began, ended = _seconds(step.get("started_at")), _seconds(step.get("ended_at"))
-    took = words.took(step.get("took_s")) if not step.get("cached") else "cached"
+    if step.get("cached"):
+        took = "cached"
+    else:
+        took_s = step.get("took_s")
+        took = words.took(took_s)
+        # On Lambda it took its cold start too, before the script began.
+        began = began if ended is None or took_s is None else ended - took_s
     return step["step"], took, words.tone(step.get("status")), began, ended, ""
 
 
