@@ -138,6 +138,7 @@ def list_data(
     page = page_of(target.cloud, name, after, limit)
     found = [*map(uploads.shown, page.items)]
     waiting = {} if quarantined or after else data.what_waits(target.cloud, name)
+    last = {item["key"]: item["arrived_at"] for item in sorted(found, key=lambda each: each["arrived_at"])}
 
     def text() -> None:
         print_table(
@@ -149,8 +150,7 @@ def list_data(
                     item["size_bytes"],
                     age(item["arrived_at"]),
                     short(item.get("dataset_version")),
-                    item.get("reason")
-                    or ("deleted since; a build leaves it out" if item.get("gone") else None),
+                    item.get("reason") or _since(item, last[item["key"]]),
                 )
                 for item in found
             ),
@@ -164,6 +164,13 @@ def list_data(
             hint(f"more: `sluice data list {name}{option} --after {shlex.quote(page.after)}`")
 
     show({"pipeline": name, "arrivals": found, "next_after": page.after, **waiting}, as_json, text)
+
+
+def _since(item: dict[str, Any], last_at: str) -> str | None:
+    """Say what became of an object since it was included: `last_at` is when its key's last one arrived."""
+    if item["arrived_at"] < last_at:
+        return "overwritten since"
+    return "deleted since; a build leaves it out" if item.get("gone") else None
 
 
 def print_waiting(waiting: dict[str, Any]) -> None:

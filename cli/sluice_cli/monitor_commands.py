@@ -150,7 +150,8 @@ def _watched(
 def print_stage(pipeline: str, found: dict[str, Any]) -> None:
     """Print a stage that is watched, for people."""
     out.print(f"[bold]{pipeline}/{found['stage']}[/] serves v{found['live_version']}", end="")
-    out.print(f", windows of {found['every_s']} s, the one under way since {age(found['window_since'])}")
+    began = f", the one under way since {age(found['window_since'])}" if found["window_since"] else ""
+    out.print(f", windows of {found['every_s']} s{began or ', none has begun yet'}")
     for alarm in found["alarms"]:
         if alarm["state"] == "ALARM":
             out.print(f"[red]alarm[/] {escape(alarm['alarm'])}")

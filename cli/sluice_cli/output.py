@@ -237,13 +237,17 @@ def here(path: Path) -> str:
 
 
 def age(iso: str | None, now: datetime | None = None) -> str:
-    """Tell how long ago an ISO 8601 time was, in the largest fitting unit."""
+    """Tell how long ago an ISO 8601 time was, or in how long it will be, in the largest fitting unit.
+
+    Less than a minute ahead is now: clocks differ.
+    """
     if not iso:
         return ""
     seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(iso)).total_seconds()
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{int(seconds // size)}{unit} ago"
+        if abs(seconds) >= size:
+            amount = f"{int(abs(seconds) // size)}{unit}"
+            return f"{amount} ago" if seconds > 0 else f"in {amount}"
     return f"{max(0, int(seconds))}s ago"
 
 

@@ -16,6 +16,7 @@ from sluice.domain.config.models import Serve
 from sluice.domain.release import answers
 from sluice.domain.release import scaling as rules
 from sluice.domain.release.errors import SmokeTestFailedError
+from sluice.domain.wording import shorten
 from sluice.services import building, deploying, model_packages, releasing, views
 from sluice_cli import lookup, outlook
 from sluice_cli.data_commands import print_waiting
@@ -27,6 +28,8 @@ from sluice_cli.reasons import first_reasons, way_on
 from sluice_cli.target import Target
 
 serving_app = typer.Typer()
+# `sluice data list --quarantined` has all of a reason.
+_REASON = 200
 # So many objects of no pipeline are shown.
 _UNCLAIMED = 20
 _JSON = "application/json"
@@ -182,7 +185,8 @@ def print_status(item: dict[str, Any]) -> None:
     for recall in item.get("recalls") or ():
         _print_recall(recall)
     for arrival in item["quarantined"]:
-        out.print(f"  [yellow]quarantined[/] {escape(arrival['key'])}: {escape(arrival['reason'])}")
+        said = escape(shorten(arrival["reason"], _REASON))
+        out.print(f"  [yellow]quarantined[/] {escape(arrival['key'])}: {said}")
     for entry in item["timeline"]:
         subject = short(entry["subject"]) if _DIGEST.fullmatch(entry["subject"]) else entry["subject"]
         out.print(f"  {entry['at']}  {escape(subject)}  {escape(entry['event'])}", style="dim")

@@ -135,6 +135,18 @@ def test_an_object_that_was_deleted_since_is_listed_as_such(
     assert said in " ".join(CliRunner().invoke(main.app, ["status", PIPELINE]).stdout.split())
 
 
+def test_an_object_that_was_overwritten_since_is_listed_as_such(
+    world: World, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rows in (b"x,y\n1,0\n", b"x,y\n2,1\n"):
+        world.build("a.csv", rows)
+        world.later(minutes=5)
+    monkeypatch.setattr(Options, "target", lambda _: target)
+    listed = CliRunner().invoke(main.app, ["data", "list", PIPELINE]).stdout
+    lines = [line for line in listed.splitlines() if "a.csv" in line]
+    assert [line.endswith("overwritten since") for line in lines] == [True, False]
+
+
 def test_a_manifest_that_was_changed_is_noticed(world: World, target: Target) -> None:
     world.build("a.csv")
     item = world.dataset(world.catalog_run()["dataset_version"])

@@ -80,6 +80,7 @@ def test_show_lists_windows_newest_first_with_values_and_reasons(watching: Watch
 
 def test_a_page_is_offered_once_there_is_one(watching: Watching) -> None:
     said = call("show", PIPELINE).output
+    assert "windows of 3600 s, none has begun yet" in said
     assert "--html" not in said
     assert f"`sluice monitor run {PIPELINE}` judges" in said
     watching.ask(200)

@@ -141,6 +141,27 @@ def test_a_run_that_failed_is_named_with_how_to_go_on(
     assert ("`sluice retry m-00003` goes on from where it was" in text) is (status != "registered")
 
 
+def test_a_script_that_failed_leads_to_a_push_of_a_better_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """A retry runs the same script."""
+    reasons = [
+        "NoCandidateError: train-0 Failed: AlgorithmError: the script ended with exit code 2: train.py"
+    ]
+    last = {"run_id": "m-00003", "status": "failed", "started_at": "2026-01-01T00:00:00.000Z"}
+    text = said(capsys, last_run={**last, "reasons": reasons})
+    assert "`sluice push DIR` builds with the script as you mend it" in " ".join(text.split())
+    again = said(capsys, last_run={**last, "reasons": reasons, "reproduces": "m-00001"})
+    assert "push" not in again
+
+
+def test_of_a_long_reason_for_setting_data_aside_the_beginning_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    aside = {"key": "m/a.csv", "reason": f"x: 1 row below 0{'; y: 1 row below 0' * 50}"}
+    line = next(line for line in said(capsys, quarantined=[aside]).splitlines() if "m/a.csv" in line)
+    assert line.startswith("  quarantined m/a.csv: x: 1 row below 0; y: 1 row")
+    assert len(line) < 240
+
+
 def test_what_a_retry_would_be_refused_for_again_leads_to_a_new_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

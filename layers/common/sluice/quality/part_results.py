@@ -208,7 +208,7 @@ def reading(data: Data) -> tuple[str, ...]:
     if names := whole_checks(data):
         told.append(
             f"each build reads the whole data set, not only what is new, for {_listed(names)}: "
-            f"they cannot be told from parts of it. More than {OBJECTS_MAX:,} objects are rejected"
+            f"that cannot be told from parts of it. More than {OBJECTS_MAX:,} objects are rejected"
         )
     if counting := _counting(data):
         told.append(

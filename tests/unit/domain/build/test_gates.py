@@ -258,7 +258,7 @@ def test_a_missing_key_is_spelt_as_a_gate_names_it() -> None:
 def test_a_key_that_is_not_quoted_as_it_must_be_is_refused(text: str) -> None:
     with pytest.raises(gate_syntax.GateSyntaxError):
         gate_syntax.parse(text)
-    with pytest.raises(gate_syntax.GateSyntaxError, match="a key with spaces or dots is quoted"):
+    with pytest.raises(gate_syntax.GateSyntaxError, match="a key with spaces, dots or other signs is quoted"):
         gate_syntax.parse("report.weighted avg.f1 >= 0.5")
 
 

@@ -58,7 +58,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _KEY = re.compile(r"""[A-Za-z0-9_-]+|"[^"]+"|'[^']+'""")
 _PATH = re.compile(rf"({_KEY.pattern})(\.({_KEY.pattern}))*")
 _WORD = re.compile(r"""("[^"]*"|'[^']*'|[^\s:])+|:""")
-_QUOTE_IT = '; a key with spaces or dots is quoted, as in report."weighted avg".value'
+_QUOTE_IT = '; a key with spaces, dots or other signs is quoted, as in report."weighted avg".value'
 _A_PATH = "the path of a metric, such as metrics.accuracy.value"
 
 
@@ -201,7 +201,9 @@ def _slices(words: _Words) -> tuple[str | None, int]:
     words.require("each")
     column = words.take("a column of the predictions")
     if not _KEY.fullmatch(column):
-        raise words.refuse("a column of the predictions, quoted if it has spaces or dots")
+        raise words.refuse(
+            "a column of the predictions, quoted if its name has other signs than letters, digits, _ and -"
+        )
     rows_min = 1
     if words.take_if("with"):
         words.require("n", "'n >=' and a number of rows")

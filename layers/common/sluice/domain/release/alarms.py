@@ -189,8 +189,14 @@ def concerns(alarm: Mapping[str, Any], live: Deployment, now: str, tried_at: str
 def unseen_bakes(release: models.Release) -> list[str]:
     """Warn of stages whose bake ends before any alarm can fire: nothing guards their releases."""
     return [
-        f"{stage.name} bakes for {stage.traffic.bake_s} s, but an alarm may take {SETTLES_S} s to fire: "
-        "while they bake, its releases are unguarded"
+        _unseen(stage.name, stage.traffic.bake_s)
         for stage in release.stages
         if stage.traffic.bake_s < SETTLES_S
     ]
+
+
+def _unseen(stage: str, bake_s: int) -> str:
+    if not bake_s:
+        return f"{stage} does not bake (bake_s: 0): no alarm guards its releases while traffic moves"
+    said = f"{stage} bakes for {bake_s} s, but an alarm may take {SETTLES_S} s to fire"
+    return f"{said}: while they bake, its releases are unguarded"
