@@ -414,6 +414,28 @@ def test_leaves_that_are_too_much_together_are_read_one_by_one(
         assert inline.entered(world.execution).count("ValidateData") == invocations
 
 
+def test_leaves_that_were_chosen_are_read_though_others_use_some_of_the_room_by_then(
+    cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage, portion, free = shutil.disk_usage("/"), Readings._portion, [10**9]
+
+    def chosen(reading: Readings, left: Any) -> Any:
+        free[0] = 10**9
+        found = portion(reading, left)
+        free[0] = 10
+        return found
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free[0]))
+    monkeypatch.setattr(Readings, "_portion", chosen)
+    with sizes(segment=20, at_once=3, leaf=5):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        upload(world, range(20))
+        assert build(world) == "registered"
+        assert len(leaves_of(world, 0)) > 2
+        same_as_read_at_once(world, "reviews-00001")
+
+
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_what_is_merged_takes_along_what_was_found_in_leaves_that_became_one(
     cloud: fakes.Cloud, invoke: Invoke, is_lost: bool

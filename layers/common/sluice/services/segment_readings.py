@@ -103,7 +103,8 @@ class Readings:
         asked = self._asked
         objects = [obj for leaf in leaves for obj in leaf.objects]
         found: list[bytes] = []
-        portions = [*_portions(objects, asked.room_bytes)]
+        # Several were chosen as they fit, and by now others may have used some of the room.
+        portions = [*_portions(objects, asked.room_bytes)] if len(leaves) == 1 else [objects]
         sizes = [len(leaf.objects) for leaf in leaves] if len(portions) == 1 else ()
         for portion in portions:
             with TemporaryDirectory(dir=asked.folder) as folder:
