@@ -62,13 +62,7 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
             spending.check(cloud, task.run_id, task.step, name, wanted.build.config.train)
 
     try:
-        # Beside it the order of a job on Lambda is made; without the record it is not given.
-        with ThreadPoolExecutor(1) as pool:
-            recording = pool.submit(record)
-            try:
-                created = _start(cloud, wanted, kind, request, placement, recording.result)
-            finally:
-                recording.result()
+        created = _start_recorded(cloud, wanted, kind, request, placement, record)
     except QuotaError as refusal:
         raise _wait(cloud, task, quotas.of_job(quotas.read(str(refusal)))) from None
     except (RequestRefusedError, CostLimitError) as refusal:
@@ -120,21 +114,39 @@ def _placed(
     return placement, building.request_of(task, own, hyperparameters)
 
 
+def _start_recorded(
+    cloud: Cloud,
+    wanted: WantedJob,
+    kind: JobKind,
+    request: Request,
+    placement: Placement,
+    record: Callable[[], None],
+) -> bool:
+    """Record the job and start it; what a job on Lambda needs to be ordered is made beside the record."""
+    if placement.room is None:
+        record()
+        return _start(cloud, wanted, kind, request, placement, lambda: None)
+    with ThreadPoolExecutor(1) as pool:
+        recording = pool.submit(record)
+        try:
+            return _start(cloud, wanted, kind, request, placement, recording.result)
+        finally:
+            recording.result()
+
+
 def _start(
     cloud: Cloud,
     wanted: WantedJob,
     kind: JobKind,
     request: Request,
     placement: Placement,
-    await_record: Callable[[], None],
+    before_order: Callable[[], None],
 ) -> bool:
-    """Start the job once it is recorded, with its role, which may be so new that AWS does not know it."""
-    if placement.room is None:
-        await_record()
+    """Start the job with its role, which may be so new that AWS does not know it yet."""
     made_at = _ensure_role(cloud, wanted, placement)
     try:
         if placement.room is not None:
-            return cloud.lambda_jobs.start(kind, request, placement.room, await_record)
+            return cloud.lambda_jobs.start(kind, request, placement.room, before_order)
         running = cloud.pipelines if kind == "pipeline_execution" else cloud.jobs
         return running.start(kind, request)
     except RequestRefusedError as refusal:
