@@ -215,9 +215,9 @@ def taken_up(cloud: Cloud, pipeline: str, key: str) -> list[Arrival]:
     return [each for each in found if each.key == key and (each.is_included or each.failed_run)]
 
 
-def mark_gone(cloud: Cloud, taken_up: Iterable[Arrival], *, is_gone: bool) -> None:
+def mark_gone(cloud: Cloud, found: Iterable[Arrival], *, is_gone: bool) -> None:
     """Note on settled arrivals whether the bucket still has an object under their key."""
-    for arrival in taken_up:
+    for arrival in found:
         if arrival.state == keys.SETTLED and arrival.gone != is_gone:
             cloud.catalog.apply(changes.mark_gone(arrival, is_gone))
 

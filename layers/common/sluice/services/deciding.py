@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The governor's decision, what it is based on, and the incomplete batches.
+    """The governor's decision, what it is based on, the incomplete batches, and the project as it was pushed.
 
     `deleted` are keys whose data were deleted since the last valid data set: up to a page of them.
     """
