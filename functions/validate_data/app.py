@@ -171,10 +171,14 @@ def _recorded(cloud: Cloud, task: ValidateDataTask) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """The outcome for a version, and its objects that were read together; None if its segments were."""
+    """The outcome for a version, and its objects that were read together; None if its segments were.
+
+    `keeps_rows`: their rows are stored.
+    """
 
     outcome: Outcome | Unjudged
     objects: DatasetManifest | None = None
+    keeps_rows: bool = False
 
 
 def _judge(
@@ -218,7 +222,7 @@ def _judge_new(asked: Asked, task: ValidateDataTask, head: DatasetHead, former: 
         its = [] if is_small else [leaf for file in files for leaf in leaves.of(file)]
         try:
             if asked.fits(new):
-                return _Judged(_judge_grown(asked, head, new, its, former), new)
+                return _judge_grown(asked, head, new, its, former)
         except NeedsWholeError:
             if is_small:
                 raise
@@ -232,7 +236,7 @@ def _judge_new(asked: Asked, task: ValidateDataTask, head: DatasetHead, former: 
 
 def _judge_grown(
     asked: Asked, head: DatasetHead, new: DatasetManifest, its: Sequence[Leaf], former: bytes
-) -> Outcome:
+) -> _Judged:
     """Judge new objects together with what was found in all others; keep what is found in their leaves."""
     keeps_edges = not asked.fits(head)
     # If all must be read after that, their files get what room there is.
@@ -247,13 +251,14 @@ def _judge_grown(
             keeps_edges=keeps_edges,
             leaves=[leaf.objects for leaf in its],
         )
-    if outcome.own is not None and its:
-        segment_parts.write(asked, head.added[0], outcome.own)
-        segment_leaves.write(
-            asked, {leaf.digest: part for leaf, part in zip(its, outcome.leaves, strict=False)}
-        )
-        segment_leaves.carry(asked, head)
-    return outcome
+    if outcome.own is None or not its:
+        return _Judged(outcome, new)
+    # First: nobody reads again what is known, and rows are known from reading alone.
+    datasets.write_rows(asked.cloud, asked.pipeline, head, outcome.object_rows)
+    segment_parts.write(asked, head.added[0], outcome.own)
+    segment_leaves.write(asked, {leaf.digest: part for leaf, part in zip(its, outcome.leaves, strict=False)})
+    segment_leaves.carry(asked, head)
+    return _Judged(outcome, new, keeps_rows=True)
 
 
 def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None, why: str = "") -> _Judged:
@@ -275,8 +280,11 @@ def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None,
         keeps_part=is_grown,
         leaves=[leaf.objects for its in divided.values() for leaf in its] if is_grown else (),
     )
-    segment_leaves.keep(asked, divided, outcome.leaves)
-    return _Judged(outcome, DatasetManifest.of(objects))
+    manifest, keeps = DatasetManifest.of(objects), head is not None and bool(outcome.leaves)
+    if head is not None and keeps:
+        datasets.write_rows(asked.cloud, asked.pipeline, head, outcome.object_rows)
+        segment_leaves.keep(asked, divided, outcome.leaves)
+    return _Judged(outcome, manifest, keeps_rows=keeps)
 
 
 def _held(
@@ -339,7 +347,9 @@ def _write_rows(
     cloud: Cloud, task: ValidateDataTask, head: DatasetHead | None, judged: _Judged, outcome: Outcome
 ) -> None:
     # Segments that were read have theirs by now.
-    if head is not None and (judged.objects is not None or head.parent is not None):
+    if head is None or judged.keeps_rows:
+        return
+    if judged.objects is not None or head.parent is not None:
         datasets.write_rows(cloud, task.pipeline, head, outcome.object_rows)
 
 

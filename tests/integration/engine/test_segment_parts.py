@@ -561,6 +561,34 @@ def test_an_invocation_that_died_is_repeated_and_does_not_read_again(
     assert json.loads(document(world, version(world), PART))["rows"] == 10
 
 
+@pytest.mark.parametrize("how", ["whole", "what is new"])
+def test_the_rows_of_objects_are_stored_before_what_spares_to_read_them(
+    cloud: fakes.Cloud, invoke: Invoke, how: str
+) -> None:
+    """An invocation may die between any two writes, and the next one reads nothing of what is known."""
+    with sizes(segment=20, at_once=100, leaf=5):
+        world = World(cloud, invoke)
+        world.push(pipeline=LEAN.encode())
+        upload(world, range(12))
+        if how == "what is new":
+            assert build(world) == "registered"
+            world.later(minutes=1)
+            upload(world, range(20, 23))
+        seen = []
+        write: Callable[..., None] = cloud.objects.write
+
+        def noted(uri: str, *given: Any) -> None:
+            seen.append(next((kind for kind in ("rows", "part", "leaf") if f".{kind}" in uri), "other"))
+            write(uri, *given)
+
+        with mock.patch.object(cloud.objects, "write", noted):
+            assert build(world) == "registered"
+        kept = [kind for kind in seen if kind != "other"]
+        assert kept[0] == "rows"
+        assert {"part", "leaf"} <= {*kept}
+        assert kept.count("rows") == 1
+
+
 def test_what_a_stopped_run_read_is_the_next_run_s_and_a_late_invocation_decides_nothing(
     world: World,
 ) -> None:
