@@ -105,6 +105,7 @@ def go(page: Page, path: str) -> None:
     page.goto(f"{re.match(r'http://[^/]+', page.url)[0]}{path}")  # type: ignore[index]
 
 
+@pytest.mark.backend("auto")
 def test_people_play_the_loop_by_clicks_and_each_may_do_what_is_theirs(
     loop: Loop, opened: Callable[[Target], Page]
 ) -> None:
