@@ -164,7 +164,7 @@ def test_a_data_set_version_is_verified_and_what_became_of_its_objects_named(loo
     s3, bucket = loop.target.client("s3"), loop.target.outputs["DataBucketName"]
     loop.upload("a.csv", rows(60, seed=4))
     s3.delete_object(Bucket=bucket, Key=f"{loop.pipeline}/b.csv")
-    found = sluice(loop, "dataset", "verify", loop.pipeline, version[:12], exit_code=1)
+    found = sluice(loop, "dataset", "verify", loop.pipeline, version[:12], exit_code=3)
     conditions = {obj["key"].rpartition("/")[2]: obj["condition"] for obj in found["objects"]}
     assert conditions == {"a.csv": "overwritten", "b.csv": "deleted", "c.csv": "intact"}
     # The next version has other content at one key and none at the other, and jobs get what it has.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import statistics
 import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -266,7 +267,10 @@ def test_a_burst_of_uploads_takes_few_threads_keeps_its_order_and_holds_no_other
     keys = seen.read_text().split()
     assert sorted(keys) == [*(f"busy/{number:03d}" for number in range(400)), "other/000"]
     busy = [int(key[5:]) for key in keys if key.startswith("busy/")]
-    assert max(abs(number - position) for position, number in enumerate(busy)) < 20
+    late = [number for position, number in enumerate(busy) if position - number >= 5]
+    # Of each environment that starts the first event is late, and those that overtake it are a little early.
+    assert len(late) <= 4, late
+    assert statistics.mean(abs(number - position) for position, number in enumerate(busy)) < 5
     # A slow machine has delivered most by then: whatever waits is overtaken.
     assert 400 - keys.index("other/000") >= waiting // 2 - 10
 
