@@ -210,6 +210,7 @@ class LambdaJobs:
 
     def warm_up(self, name: str) -> None:
         self.run(self.processing(name, "import time, pack._speedups\ntime.sleep(1)"))
+        self.rest()
 
     def run(self, request: Mapping[str, Any], pipeline: str = PIPELINE) -> dict[str, Any]:
         self.start(request, pipeline)
@@ -225,6 +226,17 @@ class LambdaJobs:
             return described if status in ("Completed", "Failed", "Stopped") else {}
 
         return wait_for(look, timeout_s)
+
+    def rest(self) -> None:
+        """Wait until the function takes an order: it clears what a job left once its result is there."""
+        logs, group = self.cloud.client("logs"), f"/aws/lambda/{self.function}"
+
+        def is_free() -> bool:
+            messages = [each["message"] for each in logs.filter_log_events(logGroupName=group)["events"]]
+            began, ended = (sum(line.startswith(word) for line in messages) for word in ("START ", "REPORT "))
+            return bool(began == ended)
+
+        wait_for(is_free, 20)
 
     def log(self, name: str) -> list[str]:
         logs = self.cloud.client("logs")
