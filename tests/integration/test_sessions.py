@@ -53,4 +53,7 @@ def test_clients_read_times_so_and_have_a_short_name() -> None:
     s3.meta.events.register("before-send.s3", answer)
     # botocore's own parser has a time zone of its own.
     assert s3.head_object(Bucket="bucket", Key="key")["LastModified"].tzinfo is UTC
-    assert names == ["sluice"]
+    # Powertools, where it is loaded, adds a word of its own.
+    (name,) = names
+    assert name.split()[0] == "sluice"
+    assert "otocore" not in name
