@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -221,6 +222,13 @@ def test_a_decision_stands_once_under_its_subject_with_its_date() -> None:
     # A decision without a subject would stand between two of them.
     subjects = re.split(r"^## .*\n", text, flags=re.MULTILINE)[1:]
     assert all(subject.lstrip().startswith("### ") for subject in subjects)
+
+
+def test_the_changelog_tells_each_change_once() -> None:
+    entries = re.findall(r"^- .*(?:\n  .*)*", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert len(entries) > 100
+    # Merges keep both copies of an entry that one side has moved.
+    assert [entry for entry, copies in Counter(entries).items() if copies > 1] == []
 
 
 def test_the_version_is_that_of_the_newest_entry_of_the_changelog() -> None:
