@@ -74,11 +74,13 @@ class _Kept:
         processes.end_children(self.warm.pids if self.warm is not None else set())
         return self.is_intact()
 
-    def look(self) -> None:
-        """Do that beside the last requests for a job, whose outputs are packed: an order comes soon after."""
-        pool = ThreadPoolExecutor(1, thread_name_prefix="look")
-        self.looked = pool.submit(self.end_others)
-        pool.shutdown(wait=False)
+    def look(self) -> Future[bool]:
+        """Do that once for a job, beside its last requests if its outputs are packed by then."""
+        if self.looked is None:
+            pool = ThreadPoolExecutor(1, thread_name_prefix="look")
+            self.looked = pool.submit(self.end_others)
+            pool.shutdown(wait=False)
+        return self.looked
 
     def forget(self) -> None:
         """Keep nothing of a pipeline."""
@@ -173,7 +175,7 @@ def _prepare(order: Order) -> None:
 
 def _clear() -> None:
     """End all processes and delete all files of a job."""
-    if not (_kept.end_others() if _kept.looked is None else _kept.looked.result()):
+    if not _kept.look().result():
         _kept.forget()
         processes.end_children(set())
     processes.clear(_TMP, [_kept.python.folder] if _kept.python else [])

@@ -124,7 +124,7 @@ def run(
     log: Log,
     is_stopped: Callable[[], bool],
     waiting: Waiting,
-    when_packed: Callable[[], None],
+    when_packed: Callable[[], object],
 ) -> Ending:
     """Run the job in an empty /opt/ml; every end is an Ending, never an error.
 
@@ -313,7 +313,7 @@ def _ended(
     process: Process,
     transcript: Transcript,
     how: str,
-    when_packed: Callable[[], None],
+    when_packed: Callable[[], object],
 ) -> Ending:
     if how == "time":
         reason = f"it ran longer than the {job.seconds:.0f} s that Lambda leaves a script"
@@ -350,7 +350,7 @@ def _killed(peak_mb: int, memory_mb: int, changes: Item) -> Ending:
     return Ending("Failed", reason=reason, changes=changes)
 
 
-def _save_training(job: Job, storage: Storage, failed: bool, when_packed: Callable[[], None]) -> Item:
+def _save_training(job: Job, storage: Storage, failed: bool, when_packed: Callable[[], object]) -> Item:
     output = S3Location.of(job.request["OutputDataConfig"]["S3OutputPath"]).within(f"{job.name}/output")
     data = OPT_ML / "output" / "data"
     if any(files_below(data)):
@@ -379,7 +379,7 @@ def _send(storage: Storage, archive: Path, target: S3Location) -> None:
     archive.unlink()
 
 
-def _save_processing(job: Job, storage: Storage, failed: bool, when_packed: Callable[[], None]) -> Item:
+def _save_processing(job: Job, storage: Storage, failed: bool, when_packed: Callable[[], object]) -> Item:
     when_packed()
     if not failed:
         for output in configuration.outputs_of(job.request):
