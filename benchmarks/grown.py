@@ -42,26 +42,42 @@ class Count:
     made_s: float = 0
 
 
-def find(key: str, among: Sequence[str]) -> int | None:
-    """Return the number of a key, if it is one of some that are in order."""
-    at = bisect_left(among, key)
-    return at if at < len(among) and among[at] == key else None
+class Keys:
+    """So many keys in order, given by their numbers.
 
+    None is in memory: no function holds a past, and to fork a process that does takes time by its length.
+    """
 
-def between(first: str, last: str, among: Sequence[str]) -> range:
-    """Return the numbers of the keys from a first to a last one, of some that are in order."""
-    return range(bisect_left(among, first), bisect_right(among, last))
+    def __init__(self, count: int, key: Callable[[int], str]) -> None:
+        self._numbers, self._key = range(count), key
+        self._ends = (key(0), key(count - 1)) if count else ("", "")
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, number: int) -> str:
+        return self._key(self._numbers[number])
+
+    def find(self, key: str) -> int | None:
+        """Return the number of a key, if it is one of these."""
+        found = self.between(key, key)
+        return found[0] if found else None
+
+    def between(self, first: str, last: str) -> range:
+        """Return the numbers of the keys from a first to a last one."""
+        begin, end = self._ends
+        if last < begin or first > end:
+            # Most that a function looks for is not of the past: that takes no time.
+            return range(0)
+        return range(bisect_left(self, first), bisect_right(self, last))
 
 
 @dataclass(frozen=True)
 class Past:
-    """Items of a partition, sorted by number; `item` returns the attributes besides the key.
-
-    All keys are in memory: to look for one takes a million of them no longer than a thousand.
-    """
+    """Items of a partition, sorted by number; `item` returns the attributes besides the key."""
 
     pk: str
-    sks: Sequence[str]
+    sks: Keys
     item: Callable[[int], Item]
 
     def at(self, number: int) -> Item:
@@ -82,7 +98,7 @@ class GrownCatalog(fakes.FakeCatalog):
         self._sks: dict[str, list[str]] = {}
 
     def add_past(self, pk: str, count: int, sk: Callable[[int], str], item: Callable[[int], Item]) -> None:
-        past = Past(pk, [*map(sk, range(count))], item)
+        past = Past(pk, Keys(count, sk), item)
         if count:
             self._sizes[id(past)] = len(json.dumps(past.at(0)))
             self._past.append(past)
@@ -108,7 +124,7 @@ class GrownCatalog(fakes.FakeCatalog):
         if pk.startswith(_PACKAGE):
             return {"pk": pk, "sk": sk, **self.package}
         for past in self._past:
-            if past.pk == pk and (number := find(sk, past.sks)) is not None:
+            if past.pk == pk and (number := past.sks.find(sk)) is not None:
                 return past.at(number)
         return None
 
@@ -161,15 +177,15 @@ class GrownCatalog(fakes.FakeCatalog):
         """Yield where the items of a range are, in order."""
         sources = [self._of_past(past, first, last, reverse) for past in self._past if past.pk == pk]
         sks = self._sks.get(pk, [])
-        written = between(first, last, sks)
-        own = (sks[at] for at in (reversed(written) if reverse else written))
+        written = sks[bisect_left(sks, first) : bisect_right(sks, last)]
+        own = reversed(written) if reverse else written
         sources.append((sk, None, 0) for sk in own if self._written_items[pk, sk] is not None)
         return heapq.merge(*sources, key=lambda found: found[0], reverse=reverse)
 
     def _of_past(
         self, past: Past, first: str, last: str, reverse: bool
     ) -> Iterator[tuple[str, Past | None, int]]:
-        numbers = between(first, last, past.sks)
+        numbers = past.sks.between(first, last)
         for number in reversed(numbers) if reverse else numbers:
             sk = past.sks[number]
             if (past.pk, sk) not in self._written_items:
@@ -205,7 +221,7 @@ def _changed(change: Change, item: Item | None) -> Item | None:
 class GrownObjects(fakes.FakeObjects):
     """Buckets with a past of small objects, each with one version."""
 
-    past: dict[str, Sequence[str]] = field(default_factory=dict)
+    past: dict[str, Keys] = field(default_factory=dict)
     # Objects of the past whose content is computed on reading, by URI.
     deleted: set[str] = field(default_factory=set)
     computed: dict[str, Callable[[], bytes]] = field(default_factory=dict)
@@ -227,8 +243,8 @@ class GrownObjects(fakes.FakeObjects):
     def listing(self, bucket: str, prefix: str, **how: Any) -> Iterator[ObjectHead]:
         after = how.get("after", "")
         listed = iter(super().listing(bucket, prefix, **how))
-        past = self.past.get(bucket, ())
-        numbers = between(max(prefix, after), prefix + _LAST, past) if not how.get("shallow") else range(0)
+        past = Keys(0, str) if how.get("shallow") else self._past(bucket)
+        numbers = past.between(max(prefix, after), prefix + _LAST)
         old = (self._old(bucket, past[number]) for number in numbers)
         merged = heapq.merge(listed, old, key=lambda head: head.key)
         self.count.requests += 1
@@ -312,6 +328,9 @@ class GrownObjects(fakes.FakeObjects):
         view = memoryview(source)
         self.write(uri, [view[each] if isinstance(each, slice) else each for each in pieces])
 
+    def _past(self, bucket: str) -> Keys:
+        return self.past.get(bucket) or Keys(0, str)
+
     def _old(self, bucket: str, key: str) -> ObjectHead:
         return ObjectHead(bucket, key, "v1", 1000, "", "2026-01-01T00:00:00.000Z")
 
@@ -320,7 +339,7 @@ class GrownObjects(fakes.FakeObjects):
             return None
         if key in self.buckets.get(bucket, {}):
             return super()._version(bucket, key, version_id)
-        if find(key, self.past.get(bucket, ())) is not None:
+        if self._past(bucket).find(key) is not None:
             return fakes._Version("v1", b"x,y\n1,0\n", "text/csv", "2026-01-01T00:00:00.000Z")
         return super()._version(bucket, key, version_id)
 

@@ -36,14 +36,13 @@ import fakes
 from build_world import PIPELINE, World, created, requests
 from conftest import LambdaContext, load_function
 from figures import arguments
-from grown import Count, GrownCatalog, GrownObjects, GrownRegistry
+from grown import Count, GrownCatalog, GrownObjects, GrownRegistry, Keys
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import times
 from sluice.domain.config.models import Data
 from sluice.domain.data import leaves, segments
 from sluice.domain.data.datasets import LIST_END, DatasetManifest, ObjectVersion, list_opening, listed
-from sluice.domain.data.leaves import Leaf
 from sluice.domain.data.segment_files import SegmentFile
 from sluice.domain.data.segments import DatasetHead, Segment
 from sluice.domain.locations import Locations
@@ -101,7 +100,7 @@ def grown(size: int) -> World:
     wiring.cloud = lambda: cloud  # type: ignore[assignment]
     world = World(cloud, invoke)
     project = world.push()
-    objects.past[fakes.DATA_BUCKET] = [*map(name, range(size))]
+    objects.past[fakes.DATA_BUCKET] = Keys(size, name)
     catalog.package = {"approval_status": "Approved", "approval_epoch": 1, "acted_epoch": 1}
     add_arrivals(catalog, size)
     add_runs(catalog, runs_of(size), project)
@@ -208,11 +207,13 @@ def add_parts(world: World, head: DatasetHead, project: str) -> None:
     assert one is not None
     # Their quantiles are of all rows.
     alike = replace(one, edged_rows=head.objects)
+    begin = 0
     for each in head.segments:
         cloud.objects.write(places.segment_part(each.digest, contract), repeated(data, alike, each.objects))
         for leaf in leaves.of(segment_of(cloud, each)):
-            uri = places.leaf_part(leaf.digest, contract)
-            cloud.objects.computed[uri] = partial(leaf_part, data, alike, leaf)
+            uri, part = places.leaf_part(leaf.digest, contract), range(begin, begin + leaf.objects)
+            cloud.objects.computed[uri] = partial(leaf_part, data, alike, part)
+            begin = part.stop
     sizes = {each.digest: each.objects for each in head.segments}
     for run_of, its in leaves.runs([*sizes]).items():
         objects = sum(sizes[digest] for digest in its)
@@ -228,10 +229,10 @@ def segment_of(cloud: fakes.Cloud, segment: Segment) -> SegmentFile:
     return SegmentFile(made() if made else cloud.objects.read(uri))
 
 
-def leaf_part(data: Data, one: PartResults, leaf: Leaf) -> bytes:
-    whole = run.parsed(repeated(data, one, leaf.objects), data)
+def leaf_part(data: Data, one: PartResults, part: range) -> bytes:
+    whole = run.parsed(repeated(data, one, len(part)), data)
     assert whole is not None
-    rows = dict.fromkeys(leaf.file.keys(), one.rows)
+    rows = dict.fromkeys(map(name, part), one.rows)
     return run.leaf_of([replace(whole, object_rows=rows)], data)
 
 
