@@ -12,7 +12,7 @@ from sluice.catalog.records.releases import PENDING, Package, Recovery, Release
 from sluice.domain import actors, config, names
 from sluice.domain.release import holds, packages, recoveries, releases
 from sluice.domain.release.holds import Hold
-from sluice.services import approving, building, deploying, rejections, releasing
+from sluice.services import approving, building, deploying, releasing
 from sluice.services.views import stages
 from sluice_cli import waiting
 from sluice_cli.errors import EXIT_REJECTED, CommandError
@@ -168,7 +168,7 @@ def takes_away(pipeline: str, stage: str) -> str:
 def _rolled_back(target: Target, rejected: Package, stage: str, live: str, say: Say) -> dict[str, Any]:
     """Wait until another release serves on a stage, or none will by itself; returns the one that decided."""
     pipeline = str(rejected.pipeline)
-    key = keys.recovery_key(pipeline, stage, live, rejections.rejection(rejected))
+    key = keys.recovery_key(pipeline, stage, live, rejected.rejection)
 
     def look() -> str | None:
         found = releasing.find_stage(target.cloud, pipeline, stage)

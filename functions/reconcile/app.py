@@ -27,7 +27,6 @@ from sluice.services import (
     backends,
     comparing,
     hearing,
-    rejections,
     releasing,
     scaling,
     sweeping,
@@ -193,7 +192,7 @@ def _altered_stages(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
                 yield lost_events.guard_is_off(name)
             if scaling.find_faults(cloud, stage, config):
                 yield lost_events.scaling_due(cloud.stack_name, stage.pipeline, stage.name)
-            rejected = rejections.find_rejected(cloud, stage)
+            rejected = comparing.find_rejected(cloud, stage)
             yield lost_events.rejected_serves(rejected.arn) if rejected else None
 
 

@@ -23,7 +23,7 @@ from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.release_events import ModelPackageStateChanged
-from sluice.services import announcing, approving, deploying, metering, recovering, rejections, releasing
+from sluice.services import announcing, approving, deploying, metering, recovering, releasing
 from sluice.services.recovering import Fault
 from sluice.services.timeline import note
 
@@ -185,7 +185,7 @@ def _recover(cloud: Cloud, package: Package, approval: Approval, serving: Iterab
     for each in serving:
         who = each.release_id, approval.approver, reason
         ask = partial(releases.rejection_request, each.pipeline, each.stage, package, *who)
-        fault = Fault(each, rejections.rejection(package), approval.decided_at, approval.approver, ask)
+        fault = Fault(each, package.rejection, approval.decided_at, approval.approver, ask)
         started.append(recovering.recover(cloud, fault))
     return [release_id for release_id in started if release_id]
 

@@ -11,7 +11,7 @@ import fakes
 from release_world import ERROR_ALARM, PIPELINE, World
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Stage
-from sluice.services import rejections
+from sluice.services import comparing
 from sluice.services.views import stages
 
 P99_ALARM = "sluice--reviews--production--p99-latency"
@@ -146,10 +146,10 @@ def test_a_version_is_not_rejected_by_what_was_decided_about_another_runs_with_i
     """A group that was deleted and made again numbers its versions from one."""
     reject(world)
     stage = Stage.of(world.stage())
-    rejected = rejections.find_rejected(world.cloud, stage)
+    rejected = comparing.find_rejected(world.cloud, stage)
     assert rejected is not None
     world.cloud.catalog.update(keys.package_key(rejected.arn), {"run_id": "reviews-00009"})
-    assert rejections.find_rejected(world.cloud, stage) is None
+    assert comparing.find_rejected(world.cloud, stage) is None
 
 
 def test_an_attempt_that_was_claimed_and_not_started_is_started_by_the_next_event(

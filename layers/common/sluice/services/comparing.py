@@ -1,4 +1,4 @@
-"""Compare what a stage's endpoint serves with its live release."""
+"""Compare what a stage serves with its live release, and with what people decided about that."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Run
-from sluice.catalog.records.releases import Package
+from sluice.catalog.records.releases import Package, Recovery
 from sluice.domain import names
 from sluice.domain.release import deviations, serving
 from sluice.lazy import dataclass
@@ -46,6 +46,26 @@ def find_faults(cloud: Cloud, stage: Stage) -> Found | None:
     if config != live.endpoint_config_name:
         return Found([deviations.config_fault(config, live, _released(cloud, stage, config))], endpoint)
     return Found(_content_faults(cloud, live, endpoint), endpoint)
+
+
+def find_rejected(cloud: Cloud, stage: Stage) -> Package | None:
+    """Return the rejected version that still serves on a stage, unless a person was called for that.
+
+    While a release is under way, the version may be replaced.
+    """
+    if stage.releasing:
+        return None
+    live = deploying.find_deployment(cloud, stage.pipeline, stage.name, stage.live)
+    item = cloud.catalog.get(keys.package_key(live.package_arn)) if live else None
+    package = Package.of(item) if item else None
+    if live is None or package is None or package.status != "Rejected":
+        return None
+    if not live.is_of(package.arn, package.run_id):
+        return None
+    known = cloud.catalog.get(
+        keys.recovery_key(stage.pipeline, stage.name, live.release_id, package.rejection)
+    )
+    return None if known and Recovery.of(known).problem else package
 
 
 def _content_faults(cloud: Cloud, live: Deployment, endpoint: Item) -> list[str]:

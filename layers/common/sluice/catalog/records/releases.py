@@ -66,6 +66,11 @@ class Package:
         return self.approval_epoch or 0
 
     @property
+    def rejection(self) -> str:
+        """The name of the fault that it was rejected: each rejection has attempts of its own."""
+        return f"rejection#{self.epoch}"
+
+    @property
     def is_unfinished(self) -> bool:
         """Whether the consequence of the last decision is still to be started."""
         return self.epoch > (self.acted_epoch or 0)
