@@ -21,7 +21,7 @@ from sluice.events import ObjectCreated, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
 from sluice.services import arrivals, batching, finding, hashing, metering
-from sluice.services.arrivals import together
+from sluice.services.side_by_side import together
 from sluice.services.timeline import note, noting
 
 

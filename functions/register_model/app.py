@@ -29,8 +29,8 @@ from sluice.events import RegisterModelTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import announcing, artifacts, building, recalling
-from sluice.services.arrivals import together
 from sluice.services.building import Begun
+from sluice.services.side_by_side import together
 from sluice.services.timeline import noting
 from sluice.tasks import machine_task
 

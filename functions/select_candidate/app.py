@@ -20,8 +20,8 @@ from sluice.events import SelectCandidateTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import building, championing, measuring, presence
-from sluice.services.arrivals import together
 from sluice.services.building import Begun
+from sluice.services.side_by_side import together
 from sluice.services.timeline import noting
 from sluice.tasks import machine_task
 

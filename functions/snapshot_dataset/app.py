@@ -31,9 +31,9 @@ from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.quality.validation import Report, Violation
 from sluice.services import arrivals, batching, building, datasets, presence, recalling
-from sluice.services.arrivals import together
 from sluice.services.building import Begun
 from sluice.services.datasets import Held
+from sluice.services.side_by_side import on_each, together
 from sluice.services.timeline import note, noting
 from sluice.tasks import machine_task
 
@@ -262,7 +262,7 @@ def _set_aside_obstructed(cloud: Cloud, pipeline: str, mode: str, parts: _Parts)
     """Quarantine keys that a file system cannot hold beside the others; True if there was any."""
     reasons = uploads.obstructed(parts.keys(mode))
     found = [obj for obj in parts.fresh if obj.key in reasons and obj.is_waiting]
-    arrivals.on_each(found, lambda obj: _set_aside(cloud, pipeline, obj, reasons[obj.key]))
+    on_each(found, lambda obj: _set_aside(cloud, pipeline, obj, reasons[obj.key]))
     return bool(found)
 
 
@@ -308,7 +308,7 @@ def _take_up(cloud: Cloud, task: BuildTask, version: str, found: Iterable[Batch]
         if not batch.missing
         for arrival in (*batch.waiting, *([batch.manifest] if batch.manifest else []))
     }
-    arrivals.on_each(
+    on_each(
         settled.items(),
         lambda each: cloud.catalog.apply(*changes.take_up(each[0], version, each[1], task.run_id)),
     )

@@ -43,10 +43,10 @@ from sluice.services import (
     segment_parts,
     segment_readings,
 )
-from sluice.services.arrivals import on_each, together
 from sluice.services.building import Begun
 from sluice.services.segment_judging import Unjudged
 from sluice.services.segment_parts import Asked
+from sluice.services.side_by_side import on_each, together
 from sluice.services.timeline import note, noting
 from sluice.tasks import machine_task
 

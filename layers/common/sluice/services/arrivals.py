@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.records.arrivals import Arrival, Touched, UnclaimedArrival
 from sluice.domain.failures import ConflictError
 from sluice.lazy import dataclass
+from sluice.services.side_by_side import on_each
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import CompleteWhen
@@ -21,25 +22,6 @@ if TYPE_CHECKING:
 PAGE = 1000
 # For more keys than this, read a range and select from it.
 _KEYS_MAX = 1000
-# Parallel reads and writes: a version may have thousands of objects.
-_AT_A_TIME = 8
-_Each = TypeVar("_Each")
-_Found = TypeVar("_Found")
-
-
-def on_each(items: Iterable[_Each], act: Callable[[_Each], _Found]) -> list[_Found]:
-    """Act on many items of the catalog, several at a time."""
-    if len(listed := list(items)) < 2:
-        return [act(item) for item in listed]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        return list(pool.map(act, listed))
-
-
-def together(*acts: Callable[[], Any]) -> list[Any]:
-    """Do what does not depend on one another side by side; raises what the first that fails raises."""
-    return on_each(acts, lambda act: act())
 
 
 def find(cloud: Cloud, pipeline: str, key: str, version_id: str) -> Arrival | None:

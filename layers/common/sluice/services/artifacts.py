@@ -14,7 +14,7 @@ from sluice.domain.build import jobs
 from sluice.domain.build.run_manifest import Artifact
 from sluice.domain.locations import bucket_and_key
 from sluice.services import contents
-from sluice.services.arrivals import on_each
+from sluice.services.side_by_side import on_each
 
 if TYPE_CHECKING:
     from sluice.ports import Cloud, ObjectHead

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sluice.domain.failures import MissingError
 from sluice.quality.judging import Baseline
 from sluice.services import building
-from sluice.services.arrivals import together
+from sluice.services.side_by_side import together
 
 if TYPE_CHECKING:
     from sluice.domain.config.models import Data

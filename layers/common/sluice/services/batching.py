@@ -14,7 +14,7 @@ from sluice.domain.data import batches
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import BUILD_REQUEST_DELAY_MAX_S, Cloud
 from sluice.services import arrivals
-from sluice.services.arrivals import on_each
+from sluice.services.side_by_side import on_each
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival

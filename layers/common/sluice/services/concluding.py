@@ -18,8 +18,8 @@ from sluice.domain.times import to_iso
 from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.services import backends, caching, contents
-from sluice.services.arrivals import on_each
 from sluice.services.building import COMPLETED, find_run, find_step, find_steps, roles_of
+from sluice.services.side_by_side import on_each
 from sluice.services.timeline import note
 
 if TYPE_CHECKING:

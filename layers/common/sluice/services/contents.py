@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sluice.domain.build import step_cache
 from sluice.domain.locations import bucket_and_key
-from sluice.services.arrivals import on_each
+from sluice.services.side_by_side import on_each
 
 if TYPE_CHECKING:
     from sluice.ports import Cloud, ObjectHead

@@ -14,8 +14,8 @@ from sluice.domain.data.segment_files import Pieces, SegmentFile
 from sluice.domain.data.segments import Change, DatasetHead, Packed, Segment
 from sluice.domain.locations import bucket_and_key
 from sluice.lazy import dataclass
-from sluice.services.arrivals import on_each
 from sluice.services.building import locations
+from sluice.services.side_by_side import on_each
 
 if TYPE_CHECKING:
     from sluice.ports import Cloud, Piece

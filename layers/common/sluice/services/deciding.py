@@ -11,6 +11,7 @@ from sluice.domain.build import governor
 from sluice.domain.data import batches
 from sluice.lazy import dataclass
 from sluice.services import arrivals, batching, building
+from sluice.services.side_by_side import together
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,7 +40,7 @@ class Outlook:
 def decide(cloud: Cloud, pipeline: Pipeline, now: datetime) -> Outlook:
     """Decide for a pipeline that has a project."""
     name = pipeline.name
-    pushed, waiting = arrivals.together(
+    pushed, waiting = together(
         partial(building.find_project, cloud, name, pipeline.project_version),
         partial(arrivals.waiting, cloud, name),
     )

@@ -13,7 +13,7 @@ from sluice.catalog.records.builds import Built, Pipeline, Project, Run, RunEnd,
 from sluice.catalog.records.data import Dataset
 from sluice.domain import failures
 from sluice.services import announcing, arrivals, batching, building, concluding, costs, metering
-from sluice.services.arrivals import together
+from sluice.services.side_by_side import together
 from sluice.services.timeline import noting
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from sluice.domain.nearest import hint
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
 from sluice.services import building
-from sluice.services.arrivals import on_each, together
+from sluice.services.side_by_side import on_each, together
 
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Step

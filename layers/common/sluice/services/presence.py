@@ -10,7 +10,7 @@ from sluice.catalog import keys
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, changed_since
 from sluice.domain.data.segments import above, is_near
 from sluice.services import arrivals, datasets
-from sluice.services.arrivals import on_each, together
+from sluice.services.side_by_side import on_each, together
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival

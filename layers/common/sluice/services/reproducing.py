@@ -15,7 +15,8 @@ from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.build.reproduction import Comparison
 from sluice.domain.failures import MissingError
 from sluice.domain.locations import bucket_and_key
-from sluice.services import arrivals, building, datasets
+from sluice.services import building, datasets
+from sluice.services.side_by_side import on_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +78,7 @@ def restore(cloud: Cloud, run: Run, version: str) -> str:
             f"versions cannot be put together again: of at most {RESTORED_MAX}"
         )
     folder = building.locations(cloud, run.pipeline).restored(run.run_id)
-    gone = [key for key in arrivals.on_each(objects, lambda obj: _restore(cloud, obj, folder)) if key]
+    gone = [key for key in on_each(objects, lambda obj: _restore(cloud, obj, folder)) if key]
     if gone:
         shown = ", ".join(gone[:_KEYS_SHOWN])
         raise DatasetChangedError(

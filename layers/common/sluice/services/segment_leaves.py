@@ -16,9 +16,9 @@ from sluice.lazy import dataclass
 from sluice.quality import run
 from sluice.quality.part_results import NeedsWholeError, PartResults
 from sluice.services import datasets, segment_parts
-from sluice.services.arrivals import on_each
 from sluice.services.building import locations
 from sluice.services.segment_parts import Asked
+from sluice.services.side_by_side import on_each
 
 _ZIPPED = "application/gzip"
 

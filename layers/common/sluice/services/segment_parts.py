@@ -21,8 +21,8 @@ from sluice.quality.judging import Terms
 from sluice.quality.part_results import PartResults
 from sluice.quality.run import Limits
 from sluice.quality.statistics.column_parts import Edges
-from sluice.services.arrivals import on_each
 from sluice.services.building import locations
+from sluice.services.side_by_side import on_each
 
 _JSON = "application/json"
 # The share of storage to leave free for what DuckDB stores and spills.

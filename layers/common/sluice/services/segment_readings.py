@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +19,8 @@ from sluice.quality.validation import DataFile, Violation
 from sluice.services import datasets, segment_leaves, segment_parts
 from sluice.services.segment_leaves import Divided
 from sluice.services.segment_parts import Asked
+from sluice.services.side_by_side import on_each
 
-_DOWNLOADS = 8
 # A sample for quantiles: objects of segments that are spread over all. Each invocation that knows nothing yet
 # reads it anew, and needs time for a segment after that.
 _SAMPLED_SEGMENTS, _SAMPLED_OBJECTS, _SAMPLED_BYTES = 10, 500, 500_000_000
@@ -222,11 +221,10 @@ def too_large(keys: Sequence[str], what: str, size_bytes: int, room_bytes: float
 def download(cloud: Cloud, objects: Sequence[ObjectVersion], folder: Path) -> list[DataFile]:
     """Fetch exactly these versions, under neutral names: a key may be any text."""
     files = [DataFile(obj.key, folder / str(index)) for index, obj in enumerate(objects)]
-    with ThreadPoolExecutor(_DOWNLOADS) as pool:
-        versions = [obj.version_id for obj in objects]
-        list(
-            pool.map(
-                lambda f, v: cloud.objects.download(cloud.data_bucket, f.key, v, f.path), files, versions
-            )
-        )
+
+    def fetch(each: tuple[ObjectVersion, DataFile]) -> None:
+        obj, file = each
+        cloud.objects.download(cloud.data_bucket, obj.key, obj.version_id, file.path)
+
+    on_each(zip(objects, files, strict=True), fetch)
     return files

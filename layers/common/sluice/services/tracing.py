@@ -18,6 +18,7 @@ from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.data.segments import DatasetHead
 from sluice.lazy import dataclass
 from sluice.services import arrivals, building, datasets
+from sluice.services.side_by_side import on_each
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival
@@ -80,7 +81,7 @@ def holding(
     made = _made(cloud, pipeline, _came(came[0]), after, limit + 1)
     page, rest = made[:limit], made[limit:]
     search = _Search(cloud, pipeline, key, is_continued=after is not None)
-    heads = arrivals.on_each(page, lambda each: search.stored(each[1]))
+    heads = on_each(page, lambda each: search.stored(each[1]))
     found, missing = list[Holding](), list[str]()
     for (created_at, version), stored in zip(page, heads, strict=True):
         if stored is None:
@@ -155,7 +156,7 @@ class _Search:
 def readers(cloud: Cloud, pipeline: str, versions: Sequence[str]) -> dict[str, list[Run]]:
     """Return the runs that read each of these data set versions, oldest first."""
     if is_indexed(cloud, pipeline):
-        found = arrivals.on_each(versions, lambda version: _readers(cloud, pipeline, version))
+        found = on_each(versions, lambda version: _readers(cloud, pipeline, version))
         return dict(zip(versions, found, strict=True))
     runs: dict[str, list[Run]] = {version: [] for version in versions}
     for run in map(Run.of, arrivals.items_of(cloud, pipeline, keys.RUNS)):

@@ -13,8 +13,8 @@ from fractions import Fraction
 from typing import Any
 
 from sluice.domain.config.base import ColumnType, Severity
+from sluice.domain.config.checks.base import exact
 from sluice.domain.config.statistics import Drift, DriftMethod
-from sluice.domain.shares import exact
 from sluice.lazy import dataclass
 from sluice.quality.statistics import chances, distances
 from sluice.quality.statistics.cells import Cell, common_cells, merged, tenths, totals

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +15,7 @@ from sluice.domain.times import to_iso
 from sluice.ports import Cloud, Item, Objects
 from sluice.services import datasets, deciding, tracing
 from sluice.services.deciding import Outlook
-
-_READERS = 8
+from sluice.services.side_by_side import on_each
 
 
 def dataset_versions(
@@ -74,8 +72,7 @@ def dataset(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:
 def verify(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:
     """Read a version's manifest and all its objects again, and say what has become of each."""
     manifest = datasets.find_manifest(cloud, pipeline, item["dataset_version"])
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = list(pool.map(lambda obj: _verified(cloud, obj), manifest.objects))
+    found = on_each(manifest.objects, lambda obj: _verified(cloud, obj))
     is_manifest_intact = manifest.is_version(item["dataset_version"])
     return {
         "pipeline": pipeline,

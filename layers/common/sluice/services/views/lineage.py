@@ -14,7 +14,8 @@ from sluice.catalog.records.releases import Approval, Package
 from sluice.domain.data.segments import DatasetHead
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
-from sluice.services import arrivals, building, datasets, tracing
+from sluice.services import building, datasets, tracing
+from sluice.services.side_by_side import on_each
 from sluice.services.views import models, stages
 
 # So many objects of a data set are shown, and so many champions that each replaced the one before.
@@ -191,7 +192,7 @@ def _runs(cloud: Cloud, pipeline: str, versions: Sequence[str]) -> dict[str, lis
     serving = stages.stages(cloud, pipeline)
     found = tracing.readers(cloud, pipeline, versions)
     runs = [run for each in found.values() for run in each]
-    rows = iter(arrivals.on_each(runs, lambda run: _run(cloud, pipeline, run, serving)))
+    rows = iter(on_each(runs, lambda run: _run(cloud, pipeline, run, serving)))
     return {version: [next(rows) for _ in each] for version, each in found.items()}
 
 

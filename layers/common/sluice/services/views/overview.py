@@ -19,7 +19,7 @@ from sluice.domain.money import month_of
 from sluice.domain.times import from_iso
 from sluice.ports import Cloud
 from sluice.services import releasing
-from sluice.services.arrivals import on_each
+from sluice.services.side_by_side import on_each
 from sluice.services.views import ahead, models, notices, pipelines, runs, stages, uploads
 
 PAGE = 12

@@ -17,7 +17,7 @@ from sluice.domain.release.releases import RollbackOptions
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
 from sluice.services import arrivals, building, deploying, releasing
-from sluice.services.arrivals import on_each
+from sluice.services.side_by_side import on_each
 from sluice.services.views import (
     ahead,
     batches,

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
 from sluice.domain.config.base import ColumnType, Model, Severity
 from sluice.domain.config.problems import Breach
-from sluice.domain.shares import exact
 from sluice.lazy import dataclass
 
 Loc = tuple[str | int, ...]
@@ -150,6 +150,11 @@ class Ask(Protocol):
 
 
 Judge = Callable[[Finding, Circumstances], str | None]
+
+
+def exact(number: float) -> Fraction:
+    """Return a limit as it was written: no float is 0.805, and 805 of 1,000 is just that."""
+    return Fraction(str(number))
 
 
 def within_tolerance(check: Check, breaking: int, rows: int) -> bool:

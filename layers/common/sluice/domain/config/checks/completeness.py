@@ -8,9 +8,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from sluice.domain.config.checks.base import Check, Circumstances, ColumnCheck, Finding, Kind, Typed
+from sluice.domain.config.checks.base import Check, Circumstances, ColumnCheck, Finding, Kind, Typed, exact
 from sluice.domain.config.checks.messages import too_small_a_share
-from sluice.domain.shares import exact
 
 
 class CompletenessCheck(ColumnCheck):

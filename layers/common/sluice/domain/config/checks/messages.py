@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
-from sluice.domain.config.checks.base import Check, Circumstances, Finding, Judge, within_tolerance
-from sluice.domain.shares import exact
+from sluice.domain.config.checks.base import Check, Circumstances, Finding, Judge, exact, within_tolerance
 
 VALUE_MAX = 80
 NOWHERE = "no file has the column"

@@ -17,10 +17,10 @@ from sluice.domain.config.checks.base import (
     Loc,
     Typed,
     crossed,
+    exact,
 )
 from sluice.domain.config.checks.messages import out_of_bounds, rows, unlike
 from sluice.domain.config.problems import Breach
-from sluice.domain.shares import exact
 
 
 class RowCountCheck(DatasetCheck):

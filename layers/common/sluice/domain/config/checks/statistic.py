@@ -18,11 +18,11 @@ from sluice.domain.config.checks.base import (
     Loc,
     Typed,
     crossed,
+    exact,
 )
 from sluice.domain.config.checks.figures import merged_moments
 from sluice.domain.config.checks.messages import measured, out_of_bounds
 from sluice.domain.config.problems import Breach
-from sluice.domain.shares import exact
 
 _AGGREGATES = {"minimum": "min", "maximum": "max"}
 
