@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
@@ -130,6 +130,18 @@ def same(some: Profile, others: Profile) -> None:
         other = others.columns[name]
         assert moments(column.distribution) == pytest.approx(moments(other.distribution), rel=1e-9)
         assert without_moments(column) == without_moments(other), name
+
+
+def rounded(found: Any) -> Any:
+    """The same, without the last digits of numbers: threads add them up in one order or another."""
+    match found:
+        case dict():
+            return {key: rounded(value) for key, value in found.items()}
+        case list() | tuple():
+            return [rounded(value) for value in found]
+        case float():
+            return float(f"{found:.12g}")
+    return found
 
 
 def moments(found: Distribution | None) -> list[float]:
@@ -328,7 +340,8 @@ def test_a_leaf_of_what_is_read_together_is_what_is_read_of_it_alone(world: Worl
         leaves_read(world, data, files[end - size : end], (), edged)
         for size, end in zip(sizes, accumulate(sizes), strict=True)
     ]
-    assert leaves_read(world, data, files, sizes, edged) == [part for (part,) in alone]
+    together = leaves_read(world, data, files, sizes, edged)
+    assert [rounded(asdict(part)) for part in together] == [rounded(asdict(part)) for (part,) in alone]
     assert sum(part.rows for (part,) in alone) == edged.rows > 0
 
 
