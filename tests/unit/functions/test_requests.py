@@ -73,7 +73,7 @@ def test_a_build_makes_so_many_requests(counted: tuple[World, Asked]) -> None:
         "record_arrival": (13, 11),
         "start_build": (6, 4),
         "snapshot_dataset": (12, 5),
-        "validate_data": (17, 3),
+        "validate_data": (17, 4),
         "start_job": (29, 29),
         "finish_job": (40, 33),
         "select_candidate": (9, 2),
