@@ -49,7 +49,7 @@ from sluice.domain.locations import Locations
 from sluice.quality import run
 from sluice.quality.judging import Baseline, Terms
 from sluice.quality.part_results import PART, PartResults
-from sluice.quality.run import Limits
+from sluice.quality.run import Limits, Work
 from sluice.quality.validation import DataFile
 from sluice.services import arrivals, batching, building, datasets, presence
 from sluice.services.views import data, pipelines, runs, uploads
@@ -202,7 +202,7 @@ def add_parts(world: World, head: DatasetHead, project: str) -> None:
         file = DataFile(name(0), Path(folder, "0"))
         file.path.write_bytes(CONTENT)
         limits, terms = Limits(256, None, Path(folder)), Terms(data, Baseline(), times.from_iso(AT))
-        (found,) = run.read([file], terms, limits=limits, edged=None).leaves
+        (found,) = run.read(Work([file], terms, limits), edged=None).leaf_parts
     one = run.parsed_leaf(found, data)
     assert one is not None
     # Their quantiles are of all rows.

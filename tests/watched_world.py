@@ -62,12 +62,8 @@ class Watching:
         )
         data = config.load(self.project).data
         limits = run.Limits(512, 60.0, self.folder)
-        outcome = run.validate(
-            [DataFile("data.csv", path)],
-            Terms(data, Baseline(), from_iso(self.cloud.now())),
-            limits=limits,
-            title="data",
-        )
+        terms = Terms(data, Baseline(), from_iso(self.cloud.now()))
+        outcome = run.validate(run.Work([DataFile("data.csv", path)], terms, limits), title="data")
         places = self.world.locations
         self.cloud.objects.write(
             places.dataset_document(DATASET, "profile.json"), outcome.documents["profile.json"]

@@ -46,12 +46,9 @@ def broken(report: Report) -> dict[str, int]:
 
 def solve(path: Path, data_format: str) -> Answer:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        outcome = run.validate(
-            [DataFile(path.name, path)],
-            run.Terms(contract(data_format), run.Baseline(), datetime.now(UTC)),
-            limits=run.Limits(MEMORY_MB, None, Path(folder)),
-            title=path.name,
-        )
+        terms = run.Terms(contract(data_format), run.Baseline(), datetime.now(UTC))
+        work = run.Work([DataFile(path.name, path)], terms, run.Limits(MEMORY_MB, None, Path(folder)))
+        outcome = run.validate(work, title=path.name)
     is_profiled = "profile.json" in outcome.documents
     return Answer(outcome.report.rows, broken(outcome.report), rules_count(), profiled=is_profiled)
 

@@ -192,12 +192,12 @@ def _validate(
         fetched.mkdir()
         names = [path.name for path in files]
         beside = stack_data.beside(target, contract, names, fetched, given)
-        outcome = run.validate(
+        work = run.Work(
             [*beside.files, *mine],
             Terms(contract.data, given or beside.baseline, datetime.now(UTC)),
-            limits=run.Limits.of_function(FUNCTION_MEMORY_MB, None, Path(scratch)),
-            title=f"{contract.name}, {', '.join(names)}",
+            run.Limits.of_function(FUNCTION_MEMORY_MB, None, Path(scratch)),
         )
+        outcome = run.validate(work, title=f"{contract.name}, {', '.join(names)}")
         for name, body in outcome.documents.items():
             (output / name).write_bytes(body)
         unjudged = stack_data.unjudged(contract.data, given or beside.baseline, is_whole=beside.is_whole)

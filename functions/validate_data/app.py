@@ -29,7 +29,7 @@ from sluice.ports import Cloud
 from sluice.quality import part_results, run
 from sluice.quality.judging import Baseline, Terms
 from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
-from sluice.quality.run import Limits, Outcome
+from sluice.quality.run import Limits, Outcome, Work
 from sluice.quality.validation import Report
 from sluice.services import (
     baselines,
@@ -241,22 +241,18 @@ def _judge_grown(
     keeps_edges = not asked.fits(head)
     # If all must be read after that, their files get what room there is.
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        files = segment_readings.download(asked.cloud, new.objects, Path(folder))
+        work = Work(files, asked.terms, asked.limits(Path(folder)), [leaf.objects for leaf in its])
         outcome = run.validate(
-            segment_readings.download(asked.cloud, new.objects, Path(folder)),
-            asked.terms,
-            limits=asked.limits(Path(folder)),
-            title=asked.title,
-            former=former,
-            keeps_part=True,
-            keeps_edges=keeps_edges,
-            leaves=[leaf.objects for leaf in its],
+            work, title=asked.title, former=former, keeps_part=True, keeps_edges=keeps_edges
         )
     if outcome.own is None or not its:
         return _Judged(outcome, new)
     # First: nobody reads again what is known, and rows are known from reading alone.
     datasets.write_rows(asked.cloud, asked.pipeline, head, outcome.object_rows)
     segment_parts.write(asked, head.added[0], outcome.own)
-    segment_leaves.write(asked, {leaf.digest: part for leaf, part in zip(its, outcome.leaves, strict=False)})
+    kept = zip(its, outcome.leaf_parts, strict=False)
+    segment_leaves.write(asked, {leaf.digest: part for leaf, part in kept})
     segment_leaves.carry(asked, head)
     return _Judged(outcome, new, keeps_rows=True)
 
@@ -272,18 +268,14 @@ def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None,
         manifest = DatasetManifest.of(objects)
         return _Judged(_refuse_large(asked, task, manifest, why), manifest)
     is_grown = asked.data.mode == "append"
-    outcome = run.validate(
-        segment_readings.download(asked.cloud, objects, asked.folder),
-        asked.terms,
-        limits=asked.limits(asked.folder),
-        title=asked.title,
-        keeps_part=is_grown,
-        leaves=[leaf.objects for its in divided.values() for leaf in its] if is_grown else (),
-    )
-    manifest, keeps = DatasetManifest.of(objects), head is not None and bool(outcome.leaves)
+    files = segment_readings.download(asked.cloud, objects, asked.folder)
+    leaf_files = [leaf.objects for its in divided.values() for leaf in its] if is_grown else ()
+    work = Work(files, asked.terms, asked.limits(asked.folder), leaf_files)
+    outcome = run.validate(work, title=asked.title, keeps_part=is_grown)
+    manifest, keeps = DatasetManifest.of(objects), head is not None and bool(outcome.leaf_parts)
     if head is not None and keeps:
         datasets.write_rows(asked.cloud, asked.pipeline, head, outcome.object_rows)
-        segment_leaves.keep(asked, divided, outcome.leaves)
+        segment_leaves.keep(asked, divided, outcome.leaf_parts)
     return _Judged(outcome, manifest, keeps_rows=keeps)
 
 

@@ -2,7 +2,7 @@
 
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from multiprocessing.process import BaseProcess
 from types import SimpleNamespace
@@ -13,9 +13,7 @@ import pytest
 from sluice.domain import config
 from sluice.domain.config import PipelineConfig, loading
 from sluice.quality import run
-from sluice.quality.judging import Terms
 from sluice.quality.processes import Tell
-from sluice.quality.validation import DataFile
 
 TEXT = """\
 name: reviews-sentiment
@@ -110,14 +108,14 @@ def judged_once(monkeypatch: pytest.MonkeyPatch, in_this_process: None) -> None:
     """The same data are judged once for all tests, which play the same run over and over."""
 
     def remembering(judge: Callable[..., Any]) -> Callable[..., Any]:
-        def remembered(files: Sequence[DataFile], terms: Terms, *, limits: run.Limits, **given: Any) -> Any:
-            bodies = tuple((each.key, each.path.read_bytes()) for each in files)
+        def remembered(work: run.Work, **given: Any) -> Any:
+            bodies, terms = tuple((each.key, each.path.read_bytes()) for each in work.files), work.terms
             data = terms.data
             # A check of freshness alone asks for the time.
-            about = [terms.baseline, terms.now if data.quality else None, *given.items()]
+            about = [terms.baseline, terms.now if data.quality else None, [*work.leaf_files], *given.items()]
             asked = (judge, bodies, data.model_dump_json(), *map(repr, about))
             if asked not in _outcomes:
-                _outcomes[asked] = judge(files, terms, limits=limits, **given)
+                _outcomes[asked] = judge(work, **given)
             return _outcomes[asked]
 
         return remembered

@@ -111,12 +111,8 @@ def judge(folder: Path, *bodies: bytes, **limits: Any) -> Report:
         file.path.write_bytes(body)
     data = Data.model_validate({"format": "csv", "label": "y", "schema": SCHEMA}, strict=False)
     given = {"memory_mb": 256, "max_s": None, **limits}
-    return run.validate(
-        files,
-        Terms(data, Baseline(), NOW),
-        limits=run.Limits(folder=folder, **given),
-        title="a title",
-    ).report
+    work = run.Work(files, Terms(data, Baseline(), NOW), run.Limits(folder=folder, **given))
+    return run.validate(work, title="a title").report
 
 
 def test_the_object_that_takes_too_much_memory_is_to_blame(tmp_path: Path) -> None:

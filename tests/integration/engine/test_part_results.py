@@ -25,7 +25,7 @@ from sluice.domain.config.models import Data
 from sluice.quality import run
 from sluice.quality.judging import Baseline, Terms
 from sluice.quality.part_results import NeedsWholeError, PartFormatError, PartResults, merge, whole_checks
-from sluice.quality.run import Limits, Outcome
+from sluice.quality.run import Limits, Outcome, Work
 from sluice.quality.statistics.profiles import PROFILE, Distribution, Profile
 from sluice.quality.validation import DataFile, checks
 
@@ -86,14 +86,9 @@ class World:
             path = self.folder / f"{number}"
             path.write_text(body)
             files.append(DataFile(f"p/{number:03}", path))
-        return run.validate(
-            files,
-            Terms(self.data, baseline or Baseline(), now),
-            limits=Limits(256, None, self.folder),
-            title="t",
-            former=former,
-            keeps_part=True,
-        )
+        terms = Terms(self.data, baseline or Baseline(), now)
+        work = Work(files, terms, Limits(256, None, self.folder))
+        return run.validate(work, title="t", former=former, keeps_part=True)
 
 
 @pytest.fixture
@@ -313,14 +308,10 @@ def test_parts_that_were_read_one_by_one_are_judged_as_the_whole(world: World) -
     for number, text in enumerate(bodies):
         path = world.folder / "one"
         path.write_text(text)
-        read = run.read(
-            [DataFile(f"p/{number:03}", path)],
-            Terms(world.data, Baseline(), NOW),
-            limits=Limits(256, None, world.folder),
-            edged=parts[0] if parts else None,
-            keeps_edges=True,
-        )
-        (leaf,) = read.leaves
+        files, limits = [DataFile(f"p/{number:03}", path)], Limits(256, None, world.folder)
+        work = Work(files, Terms(world.data, Baseline(), NOW), limits)
+        read = run.read(work, edged=parts[0] if parts else None, keeps_edges=True)
+        (leaf,) = read.leaf_parts
         part = run.parsed_leaf(leaf, world.data)
         assert part is not None
         parts.append(part)
@@ -367,16 +358,11 @@ def test_what_is_redacted_is_kept_of_few_rows_if_more_show_that_it_is_categories
 
 
 def leaves_read(
-    world: World, data: Data, files: Sequence[DataFile], leaves: Sequence[int], edged: PartResults | None
+    world: World, data: Data, files: Sequence[DataFile], leaf_files: Sequence[int], edged: PartResults | None
 ) -> list[PartResults]:
-    found = run.read(
-        files,
-        Terms(data, Baseline(), NOW),
-        limits=Limits(256, None, world.folder),
-        edged=edged,
-        leaves=leaves,
-    )
-    return [part for leaf in found.leaves if (part := run.parsed_leaf(leaf, data))]
+    work = Work(files, Terms(data, Baseline(), NOW), Limits(256, None, world.folder), leaf_files)
+    found = run.read(work, edged=edged)
+    return [part for leaf in found.leaf_parts if (part := run.parsed_leaf(leaf, data))]
 
 
 def odd_texts(folder: Path) -> Iterator[DataFile]:
@@ -410,14 +396,10 @@ def odd_tables(folder: Path) -> Iterator[DataFile]:
 def test_what_ends_the_engine_is_told_of_a_part_too(world: World) -> None:
     path = world.folder / "one"
     path.write_text(GOOD)
-    read = run.read(
-        [DataFile("p/000", path)],
-        Terms(world.data, Baseline(), NOW),
-        limits=Limits(256, 0.0, world.folder),
-        edged=None,
-    )
+    files, limits = [DataFile("p/000", path)], Limits(256, 0.0, world.folder)
+    read = run.read(Work(files, Terms(world.data, Baseline(), NOW), limits), edged=None)
     assert read.beyond is not None
-    assert read.leaves == ()
+    assert read.leaf_parts == ()
 
 
 def test_an_unreadable_file_is_one_of_a_part_too(world: World) -> None:

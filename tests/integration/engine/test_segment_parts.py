@@ -393,10 +393,10 @@ def test_leaves_that_are_too_much_together_are_read_one_by_one(
     """Where they took all time, the next invocation goes on with the first of them."""
     read, counts = run.read, list[int]()
 
-    def narrow(files: Any, *given: Any, **how: Any) -> Any:
-        counts.append(len(how.get("leaves", ())))
+    def narrow(work: run.Work, **how: Any) -> Any:
+        counts.append(len(work.leaf_files))
         beyond = run.Reading(beyond=run.beyond_limits(f"it needs more {lack}", []))
-        return beyond if counts[-1] > 1 else read(files, *given, **how)
+        return beyond if counts[-1] > 1 else read(work, **how)
 
     def has_time(reading: Readings, objects: int) -> bool:
         return lack == "memory" or max(counts, default=0) < 2 or not reading.objects
@@ -627,8 +627,8 @@ def test_a_segment_that_takes_all_time_is_refused_by_the_invocation_that_begins_
     read = run.read
     beyond = run.Reading(beyond=run.beyond_limits("it takes too long", [f"{PIPELINE}/slow.csv"]))
 
-    def slow(files: Any, *given: Any, **how: Any) -> Any:
-        return beyond if "slow" in files[0].key else read(files, *given, **how)
+    def slow(work: run.Work, **how: Any) -> Any:
+        return beyond if "slow" in work.files[0].key else read(work, **how)
 
     world.upload("new.csv", rows(1))
     world.upload("slow.csv", rows(1))
@@ -955,12 +955,10 @@ def read_at_once(world: World, run_id: str, baseline: Baseline) -> Outcome:
     project = building.find_project(world.cloud, PIPELINE, ended["project_version"])
     objects = datasets.find_manifest(world.cloud, PIPELINE, ended["dataset_version"]).objects
     with TemporaryDirectory() as folder:
-        return run.validate(
-            segment_readings.download(world.cloud, objects, Path(folder)),
-            Terms(building.overridden(project, None).data, baseline, times.from_iso(world.cloud.now())),
-            limits=Limits(256, None, Path(folder)),
-            title="",
-        )
+        files = segment_readings.download(world.cloud, objects, Path(folder))
+        data, now = building.overridden(project, None).data, times.from_iso(world.cloud.now())
+        work = run.Work(files, Terms(data, baseline, now), Limits(256, None, Path(folder)))
+        return run.validate(work, title="")
 
 
 def same_as_read_at_once(world: World, run_id: str) -> None:

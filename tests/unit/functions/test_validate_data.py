@@ -323,9 +323,9 @@ def judged(world: World, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     read: list[list[str]] = []
     validate_ = run.validate
 
-    def watched(files: Any, data: Any, **given: Any) -> Any:
-        read.append([file.key.rpartition("/")[2] for file in files])
-        return validate_(files, data, **given)
+    def watched(work: run.Work, **given: Any) -> Any:
+        read.append([file.key.rpartition("/")[2] for file in work.files])
+        return validate_(work, **given)
 
     monkeypatch.setattr(run, "validate", watched)
     return read

@@ -9,7 +9,7 @@ from sluice.quality import run
 from sluice.quality.engine import DataFile
 from sluice.quality.judging import Baseline, Terms
 from sluice.quality.report import html
-from sluice.quality.run import Limits, Outcome
+from sluice.quality.run import Limits, Outcome, Work
 from sluice.quality.statistics.profiles import Profile
 
 
@@ -17,12 +17,9 @@ def validated(folder: Path, text: str, contract: dict[str, object], baseline: Ba
     path = folder / "data.csv"
     path.write_text(text)
     fields = {"format": "csv", "mode": "append", "label": "y", **contract}
-    return run.validate(
-        [DataFile("data.csv", path)],
-        Terms(Data.model_validate(fields, strict=False), baseline, datetime(2026, 1, 1, tzinfo=UTC)),
-        limits=Limits(256, None, folder),
-        title="data",
-    )
+    terms = Terms(Data.model_validate(fields, strict=False), baseline, datetime(2026, 1, 1, tzinfo=UTC))
+    work = Work([DataFile("data.csv", path)], terms, Limits(256, None, folder))
+    return run.validate(work, title="data")
 
 
 def test_a_column_that_the_contract_has_no_longer_is_not_missed(tmp_path: Path) -> None:

@@ -129,23 +129,23 @@ def edged_parts(
     edged: PartResults | None,
     *,
     keeps_edges: bool,
-    leaves: int = 1,
+    leaf_count: int = 1,
 ) -> Iterator[PartResults]:
     """Collect the results of each leaf of inspected data, all between the same edges: see `read`."""
     edges = {} if edged is None else dict(edged.edges)
     if edged is None or keeps_edges:
         edges |= _quantiles(engine, found, terms.data, set(found.columns) - edges.keys())
     edged_rows = found.rows if edged is None else edged.edged_rows
-    for each in [found] if leaves == 1 else map(engine.leaf, range(leaves)):
+    for each in [found] if leaf_count == 1 else map(engine.leaf, range(leaf_count)):
         yield _part(engine, each, terms, edges, edged_rows)
 
 
-def leaf_parts(engine: Engine, whole: PartResults, terms: Terms, leaves: int) -> Iterator[PartResults]:
+def leaf_parts(engine: Engine, whole: PartResults, terms: Terms, leaf_count: int) -> Iterator[PartResults]:
     """Collect the results of each leaf of data whose own are known, counted as these."""
-    if leaves == 1:
+    if leaf_count == 1:
         yield whole
         return
-    for found in map(engine.leaf, range(leaves)):
+    for found in map(engine.leaf, range(leaf_count)):
         yield _part(engine, found, terms, whole.edges, whole.edged_rows)
 
 

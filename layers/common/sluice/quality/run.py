@@ -35,7 +35,7 @@ from sluice.quality.statistics.profiles import PROFILE
 from sluice.quality.validation import DataFile, Report, Violation
 
 if TYPE_CHECKING:
-    from sluice.quality.engine import Engine
+    from sluice.quality.engine import Engine, Inspection
 
 _KEYS_SHOWN = 5
 # Shares of a function's memory: for what the engine counts, which is not all, and for its process.
@@ -74,15 +74,15 @@ class Outcome:
     """The verdict, and its documents by file name.
 
     `part` has the results, for later data that contain all of these; None if they cannot be kept. `own` has
-    those of the files that were read alone, and `leaves` those of each of their leaves, as far as there was
-    time. `object_rows` are the rows of the objects that were read, by key.
+    those of the files that were read alone, and `leaf_parts` those of each of their leaves, as far as there
+    was time. `object_rows` are the rows of the objects that were read, by key.
     """
 
     report: Report
     documents: Mapping[str, bytes]
     part: bytes | None = None
     own: bytes | None = None
-    leaves: tuple[bytes, ...] = ()
+    leaf_parts: tuple[bytes, ...] = ()
     object_rows: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -90,68 +90,57 @@ class Outcome:
 class Reading:
     """What was found in each leaf of some files of a data set, or `beyond`, which limits they exceed."""
 
-    leaves: tuple[bytes, ...] = ()
+    leaf_parts: tuple[bytes, ...] = ()
     beyond: Violation | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a process of its own reads: files of a data set, by which terms, within which limits.
+
+    `leaf_files` says how many of the files, in their order, each leaf has, whose results are to be kept by
+    themselves; without it all files are one leaf.
+    """
+
+    files: Sequence[DataFile]
+    terms: Terms
+    limits: Limits
+    leaf_files: Sequence[int] = ()
+
+
 def validate(
-    files: Sequence[DataFile],
-    terms: Terms,
+    work: Work,
     *,
-    limits: Limits,
     title: str,
     former: bytes | None = None,
     keeps_part: bool = False,
     keeps_edges: bool = False,
-    leaves: Sequence[int] = (),
 ) -> Outcome:
     """Check the files by the contract. Files that exceed the limits break it: see `refuse`.
 
     `former` is the `part` kept of other files: then the verdict is about all files, but only these are read;
     raises NeedsWholeError if that does not suffice. With `keeps_edges`, for data that are too many to be read
-    at once, numbers are counted on between quantiles of other data, however many have come. `leaves` are
-    the numbers of files in runs of these whose results are to be kept by themselves. The engine works in a
-    separate process, as it neither counts all its memory nor always ends when asked.
+    at once, numbers are counted on between quantiles of other data, however many have come. The engine works
+    in a separate process, as it neither counts all its memory nor always ends when asked.
     """
-    judge = partial(
-        _judge,
-        files,
-        terms,
-        limits,
-        title=title,
-        former=former,
-        keeps_part=keeps_part,
-        keeps_edges=keeps_edges,
-        leaves=leaves,
-    )
+    judge = partial(_judge, work, title=title, former=former, keeps_part=keeps_part, keeps_edges=keeps_edges)
     try:
-        return _apart(judge, limits)
+        return _apart(judge, work.limits)
     except ProcessEndedError as ended:
-        return refuse([beyond_limits(*_blame(ended, limits))], terms.data, title)
+        return refuse([beyond_limits(*_blame(ended, work.limits))], work.terms.data, title)
 
 
-def read(
-    files: Sequence[DataFile],
-    terms: Terms,
-    *,
-    limits: Limits,
-    edged: PartResults | None,
-    keeps_edges: bool = False,
-    leaves: Sequence[int] = (),
-) -> Reading:
+def read(work: Work, *, edged: PartResults | None, keeps_edges: bool = False) -> Reading:
     """Read some files of a data set, to be judged with the others' results: see `conclude`.
-
-    `leaves` are the numbers of files in runs of these; without them all are one.
 
     Numbers are counted between the edges of `edged`, and the baseline's; without it between quantiles of
     these files, as with `keeps_edges` those of columns that it has no edges of. Raises NeedsWholeError for
     results that do not add up. Like `validate` it works in a separate process.
     """
-    work = partial(_read, files, terms, limits, edged=edged, keeps_edges=keeps_edges, leaves=leaves)
     try:
-        return _apart(work, limits)
+        return _apart(partial(_read, work, edged=edged, keeps_edges=keeps_edges), work.limits)
     except ProcessEndedError as ended:
-        return Reading(beyond=beyond_limits(*_blame(ended, limits)))
+        return Reading(beyond=beyond_limits(*_blame(ended, work.limits)))
 
 
 def conclude(parts: Sequence[PartResults], terms: Terms, *, title: str, keeps_edges: bool = False) -> Outcome:
@@ -201,10 +190,10 @@ def parts_contract(data: Data) -> str:
     return contract_digest(data, VERSION)
 
 
-def _apart(work: Callable[[Tell], _Result], limits: Limits) -> _Result:
-    """Run work in a process of its own."""
+def _apart(act: Callable[[Tell], _Result], limits: Limits) -> _Result:
+    """Run something in a process of its own."""
     _load()
-    return processes.run(work, memory_mb=limits.process_mb, max_s=limits.max_s, meanwhile=_prepare)
+    return processes.run(act, memory_mb=limits.process_mb, max_s=limits.max_s, meanwhile=_prepare)
 
 
 def _load() -> None:
@@ -243,47 +232,39 @@ def _blame(ended: ProcessEndedError, limits: Limits) -> tuple[str, Sequence[str]
 
 
 def _judge(
-    files: Sequence[DataFile],
-    terms: Terms,
-    limits: Limits,
-    tell: Tell,
-    *,
-    title: str,
-    former: bytes | None,
-    keeps_part: bool,
-    keeps_edges: bool,
-    leaves: Sequence[int],
+    work: Work, tell: Tell, *, title: str, former: bytes | None, keeps_part: bool, keeps_edges: bool
 ) -> Outcome:
     # Import it in the process that needs it: the engine is large.
     from sluice.quality.engine import EngineLimitError
 
+    terms, max_s = work.terms, work.limits.max_s
     before = None if former is None else _former(former, terms.data, keeps_edges=keeps_edges)
     began = time.monotonic()
     try:
-        with _engine(limits) as engine:
-            found = engine.inspect(files, terms.data, now=terms.now, tell=tell, leaves=leaves)
+        with _engine(work.limits) as engine:
+            found = _inspected(engine, work, tell)
             if before is None:
                 judged = judging.alone(engine, found, terms, keeps_part=keeps_part)
             else:
                 judged = judging.together(engine, found, terms, before, keeps_edges=keeps_edges)
-            left_s = (limits.max_s or math.inf) * _LEAVES_SHARE - (time.monotonic() - began)
-            kept = tuple(_kept_leaves(engine, judged, terms, len(leaves), left_s))
+            left_s = (max_s or math.inf) * _LEAVES_SHARE - (time.monotonic() - began)
+            kept = tuple(_kept_leaves(engine, judged, terms, len(work.leaf_files), left_s))
     except EngineLimitError as error:
         return refuse([beyond_limits(str(error), error.keys)], terms.data, title)
     outcome = _outcome(judged, terms, title)
-    return replace(outcome, leaves=kept, object_rows=dict(found.object_rows))
+    return replace(outcome, leaf_parts=kept, object_rows=dict(found.object_rows))
 
 
 def _kept_leaves(
-    engine: Engine, judged: judging.Judged, terms: Terms, leaves: int, left_s: float
+    engine: Engine, judged: judging.Judged, terms: Terms, leaf_count: int, left_s: float
 ) -> Iterator[bytes]:
     """Yield what was found in each leaf, while there is time and nothing keeps it from being stored."""
     from sluice.quality.engine import EngineLimitError
 
     until = time.monotonic() + left_s
     try:
-        if judged.own is not None and leaves:
-            for part in judging.leaf_parts(engine, judged.own, terms, leaves):
+        if judged.own is not None and leaf_count:
+            for part in judging.leaf_parts(engine, judged.own, terms, leaf_count):
                 if time.monotonic() > until:
                     return
                 yield _stored_leaf(part, terms.data, judged.part)
@@ -296,6 +277,12 @@ def _engine(limits: Limits) -> Engine:
 
     max_s = limits.max_s and limits.max_s - min(_EARLIER_S, limits.max_s * _EARLIER_SHARE)
     return Engine(limits.memory_mb, limits.folder / "spill", max_s=max_s)
+
+
+def _inspected(engine: Engine, work: Work, tell: Tell) -> Inspection:
+    return engine.inspect(
+        work.files, work.terms.data, now=work.terms.now, tell=tell, leaf_files=work.leaf_files
+    )
 
 
 def _outcome(judged: judging.Judged, terms: Terms, title: str) -> Outcome:
@@ -316,23 +303,15 @@ def _outcome(judged: judging.Judged, terms: Terms, title: str) -> Outcome:
     return Outcome(report, documents, _kept(judged.part, data), _kept(judged.own, data, judged.part))
 
 
-def _read(
-    files: Sequence[DataFile],
-    terms: Terms,
-    limits: Limits,
-    tell: Tell,
-    *,
-    edged: PartResults | None,
-    keeps_edges: bool,
-    leaves: Sequence[int],
-) -> Reading:
+def _read(work: Work, tell: Tell, *, edged: PartResults | None, keeps_edges: bool) -> Reading:
     from sluice.quality.engine import EngineLimitError
 
+    terms, leaf_count = work.terms, len(work.leaf_files) or 1
     try:
-        with _engine(limits) as engine:
-            found = engine.inspect(files, terms.data, now=terms.now, tell=tell, leaves=leaves)
+        with _engine(work.limits) as engine:
+            found = _inspected(engine, work, tell)
             parts = judging.edged_parts(
-                engine, found, terms, edged, keeps_edges=keeps_edges, leaves=len(leaves) or 1
+                engine, found, terms, edged, keeps_edges=keeps_edges, leaf_count=leaf_count
             )
             return Reading(tuple(_stored_leaf(part, terms.data, edged) for part in parts))
     except EngineLimitError as error:

@@ -14,7 +14,7 @@ from sluice.lazy import dataclass
 from sluice.ports import Cloud
 from sluice.quality import run
 from sluice.quality.part_results import PartResults
-from sluice.quality.run import Reading
+from sluice.quality.run import Work
 from sluice.quality.validation import DataFile, Violation
 from sluice.services import datasets, segment_leaves, segment_parts
 from sluice.services.segment_leaves import Divided
@@ -104,32 +104,23 @@ class Readings:
         found: list[bytes] = []
         # Several were chosen as they fit, and by now others may have used some of the room.
         portions = [*_portions(objects, asked.room_bytes)] if len(leaves) == 1 else [objects]
-        sizes = [len(leaf.objects) for leaf in leaves] if len(portions) == 1 else ()
+        leaf_files = [len(leaf.objects) for leaf in leaves] if len(portions) == 1 else ()
         for portion in portions:
             with TemporaryDirectory(dir=asked.folder) as folder:
-                reading = self._of_files(download(asked.cloud, portion, Path(folder)), Path(folder), sizes)
+                files = download(asked.cloud, portion, Path(folder))
+                work = Work(files, asked.terms, asked.limits(Path(folder)), leaf_files)
+                reading = run.read(work, edged=self.edged, keeps_edges=self._keeps_edges)
             if reading.beyond is not None:
                 return reading.beyond
-            found += reading.leaves
+            found += reading.leaf_parts
             # What comes next is counted between the quantiles of a column that was not seen before.
-            self.edged = segment_parts.with_edges(self.edged, _parsed(asked, reading.leaves))
+            self.edged = segment_parts.with_edges(self.edged, _parsed(asked, reading.leaf_parts))
         if len(portions) > 1:
             found = [run.leaf_of(segment_parts.between(self.edged, _parsed(asked, found)), asked.data)]
         by_leaf = dict(zip((leaf.digest for leaf in leaves), found, strict=True))
         segment_leaves.write(asked, by_leaf)
         self.objects += len(objects)
         return dict(zip(by_leaf, _parsed(asked, found), strict=True))
-
-    def _of_files(self, files: Sequence[DataFile], folder: Path, leaves: Sequence[int]) -> Reading:
-        asked = self._asked
-        return run.read(
-            files,
-            asked.terms,
-            limits=asked.limits(folder),
-            edged=self.edged,
-            keeps_edges=self._keeps_edges,
-            leaves=leaves,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +137,9 @@ class _Objects:
         return cls(leaf.digest, objects, sum(obj.size_bytes for obj in objects))
 
 
-def _parsed(asked: Asked, leaves: Iterable[bytes]) -> list[PartResults]:
+def _parsed(asked: Asked, leaf_parts: Iterable[bytes]) -> list[PartResults]:
     """Parse what was just read, as it will be read again."""
-    return [part for leaf in leaves if (part := run.parsed_leaf(leaf, asked.data)) is not None]
+    return [part for leaf in leaf_parts if (part := run.parsed_leaf(leaf, asked.data)) is not None]
 
 
 def _portions(objects: Iterable[ObjectVersion], room_bytes: float) -> Iterator[list[ObjectVersion]]:
@@ -179,15 +170,11 @@ def sample(asked: Asked, head: DatasetHead) -> PartResults | Violation:
         listed.append(objects[:: -(-len(objects) // _SAMPLED_OBJECTS)])
     chosen = _fitting(listed, min(asked.room_bytes, _SAMPLED_BYTES))
     with TemporaryDirectory(dir=asked.folder) as folder:
-        reading = run.read(
-            download(asked.cloud, chosen, Path(folder)),
-            asked.terms,
-            limits=asked.limits(Path(folder)),
-            edged=None,
-        )
+        files = download(asked.cloud, chosen, Path(folder))
+        reading = run.read(Work(files, asked.terms, asked.limits(Path(folder))), edged=None)
     if reading.beyond is not None:
         return reading.beyond
-    (part,) = _parsed(asked, reading.leaves)
+    (part,) = _parsed(asked, reading.leaf_parts)
     return part
 
 

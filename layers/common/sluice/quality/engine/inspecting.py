@@ -137,25 +137,25 @@ class Engine:
         *,
         now: datetime | None = None,
         tell: Tell = tell_nobody,
-        leaves: Sequence[int] = (),
+        leaf_files: Sequence[int] = (),
     ) -> Inspection:
         """Check every row of every file by the contract; once for an engine. `now` is for freshness.
 
-        `tell` gets the keys of the objects being read, or none, whenever they change. `leaves` are the
-        numbers of files in runs of all files that are looked at by themselves afterwards: see `leaf`.
+        `tell` gets the keys of the objects being read, or none, whenever they change. `leaf_files` says
+        how many of the files, in their order, each leaf has: see `leaf`. Without it all files are one.
         """
-        leaves = leaves or (len(files),)
+        leaf_files = leaf_files or (len(files),)
         self.now, self._tell = now, tell
         self._database.restrict([file.path for file in files])
         asked = checks(data)
         memory_mb = self._database.memory_limit_mb
         if data.format == "parquet" or len(data.columns) * _COLUMN_BYTES > memory_mb * 1e6:
-            return self._inspect(files, data, asked, None, leaves)
+            return self._inspect(files, data, asked, None, leaf_files)
         size_mb = sum(file.path.stat().st_size for file in files) / 1e6
         if size_mb <= memory_mb * _IN_MEMORY_SHARE:
             store = Store(self._database, data.columns, asked)
             try:
-                return self._inspect(files, data, asked, store, leaves)
+                return self._inspect(files, data, asked, store, leaf_files)
             except EngineLimitError:
                 # Inflated or cast, text may have many times its size.
                 if self._database.is_time_over:
@@ -163,7 +163,7 @@ class Engine:
                 store.drop()
         file = self._database.temp_dir / _STORE_FILE
         store = Store(self._database, data.columns, asked, file)
-        return self._inspect(files, data, asked, store, leaves)
+        return self._inspect(files, data, asked, store, leaf_files)
 
     def leaf(self, number: int) -> Inspection:
         """Return what was found in a leaf, to which the relation DATA is confined from now on.
@@ -178,12 +178,12 @@ class Engine:
         data: Data,
         asked: Sequence[Check],
         store: Store | None,
-        leaves: Sequence[int],
+        leaf_files: Sequence[int],
     ) -> Inspection:
         reader = Reader(self._database, self._storage, files, data, store, self._tell)
         errors = dict(self._refused_patterns(asked))
-        tallies = [Tally(asked, errors) for _ in leaves]
-        tally_of = [tally for tally, size in zip(tallies, leaves, strict=True) for _ in range(size)]
+        tallies = [Tally(asked, errors) for _ in leaf_files]
+        tally_of = [tally for tally, size in zip(tallies, leaf_files, strict=True) for _ in range(size)]
         tables: dict[int, Table] = {}
         rejects: dict[int, list[Rejected]] = {}
         try:
@@ -206,10 +206,10 @@ class Engine:
         whole = Whole(tables, data, store)
         if len(tallies) == 1:
             return self._measured(whole, tallies[0], asked, data.columns)
-        ends = [*accumulate(leaves)]
+        ends = [*accumulate(leaf_files)]
         self._leaves = [
             partial(self._measured, whole.part(range(end - size, end)), tally, asked, data.columns)
-            for end, size, tally in zip(ends, leaves, tallies, strict=True)
+            for end, size, tally in zip(ends, leaf_files, tallies, strict=True)
         ]
         return self._measured(whole, Tally.sum(asked, errors, tallies), asked, data.columns)
 

@@ -17,7 +17,7 @@ from sluice.domain.predictions.table import class_name
 from sluice.lazy import dataclass
 from sluice.quality import run
 from sluice.quality.judging import Baseline, Terms
-from sluice.quality.run import Limits, Outcome
+from sluice.quality.run import Limits, Outcome, Work
 from sluice.quality.statistics.profiles import PROFILE, Profile, ProfileFormatError
 from sluice.quality.validation import DataFile
 from sluice.services.monitoring.watched import Watched
@@ -78,7 +78,8 @@ def judge(
         path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         at = datetime.fromisoformat(now)
         files = [DataFile("captured", path)]
-        return run.validate(files, Terms(data, baseline, at), limits=limits(Path(folder)), title=title)
+        work = Work(files, Terms(data, baseline, at), limits(Path(folder)))
+        return run.validate(work, title=title)
 
 
 def baseline_name(watched: Watched) -> str:
