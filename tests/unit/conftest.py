@@ -2,7 +2,7 @@
 
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from multiprocessing.process import BaseProcess
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from sluice.domain import config
 from sluice.domain.config import PipelineConfig, loading
 from sluice.quality import run
 from sluice.quality.processes import Tell
+from sluice.services import side_by_side
 
 TEXT = """\
 name: reviews-sentiment
@@ -85,6 +86,27 @@ def read_once() -> Iterator[None]:
         for module, name in ((loading, "load"), (config, "restore")):
             patched.setattr(module, name, lru_cache(maxsize=64)(getattr(module, name)))
         yield
+
+
+_IN_THREADS = side_by_side._in_threads
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_after_another() -> Iterator[None]:
+    """Fakes answer at once: a thread for each request of a handler takes longer than all that they answer."""
+
+    def in_turn(items: Sequence[Any], act: Callable[[Any], Any]) -> list[Any]:
+        return [act(item) for item in items]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(side_by_side, "_in_threads", in_turn)
+        yield
+
+
+@pytest.fixture
+def in_threads(monkeypatch: pytest.MonkeyPatch, one_after_another: None) -> None:
+    """Several requests are made at a time, as they are where they take time."""
+    monkeypatch.setattr(side_by_side, "_in_threads", _IN_THREADS)
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ Asked = dict[str, tuple[int, int]]
 
 
 @pytest.fixture
-def counted(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> tuple[World, Asked]:
+def counted(
+    cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, in_threads: None
+) -> tuple[World, Asked]:
     """A pipeline, and how often each of its functions asks: in all, and alone, with nothing beside."""
     asked: Asked = {}
     within: list[str] = []

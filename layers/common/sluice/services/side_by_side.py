@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 # A version may have thousands of objects.
@@ -15,12 +15,16 @@ def on_each(items: Iterable[_Each], act: Callable[[_Each], _Found]) -> list[_Fou
     """Act on many items, several at a time; returns what was found of each, in order."""
     if len(listed := list(items)) < 2:
         return [act(item) for item in listed]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        return list(pool.map(act, listed))
+    return _in_threads(listed, act)
 
 
 def together(*acts: Callable[[], Any]) -> list[Any]:
     """Do what does not depend on one another side by side; raises what the first that fails raises."""
     return on_each(acts, lambda act: act())
+
+
+def _in_threads(items: Sequence[_Each], act: Callable[[_Each], _Found]) -> list[_Found]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        return list(pool.map(act, items))
