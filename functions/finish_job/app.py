@@ -7,7 +7,6 @@ from datetime import timedelta
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog import keys
 from sluice.catalog.records.builds import JobTask
 from sluice.domain.build import function_ends, jobs
 from sluice.domain.build.errors import JobFailedError, JobNameTakenError
@@ -26,16 +25,17 @@ _PATIENCE = timedelta(hours=1)
 def lambda_handler(event: JobStateChanged, context: LambdaContext) -> dict[str, str]:
     cloud = wiring.cloud()
     logger.append_keys(job_name=event.job_name)
-    item = cloud.catalog.get(keys.task_key(event.job_name))
-    task = JobTask.of(item) if item else None
+    task, found = concluding.find(cloud, event.job_name, event.backend)
     if task is None or task.status != "open":
         # Another's job, or a repeated hint.
         return {"status": "ignored"}
-    if event.order is not None and not cloud.lambda_jobs.record_end(
-        event.job_name, event.order.secret, function_ends.read(event.record)
-    ):
-        return {"status": "another order's"}
-    found = concluding.describe(cloud, task)
+    if event.order is not None:
+        end = function_ends.read(event.record)
+        if not cloud.lambda_jobs.record_end(event.job_name, event.order.secret, end):
+            return {"status": "another order's"}
+        # What was described before lacks the end.
+        found = None
+    found = found or concluding.describe(cloud, task)
     if found.job is not None and jobs.is_terminal(task.kind, found.job):
         try:
             found.check_own()

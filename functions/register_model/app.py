@@ -291,7 +291,6 @@ def _record(
     now: str,
 ) -> None:
     arn, uri = registered["model_package_arn"], registered["manifest_uri"]
-    _record_package(cloud, task, arn, package, now)
     digest = serving.container(package).get("ImageDigest")
     status = package["ModelApprovalStatus"]
     name = packages.version_name(package["ModelPackageGroupName"], registered["package_version"])
@@ -304,12 +303,16 @@ def _record(
         ended_at=now,
         detail=registered,
     )
-    building.apply_each(
-        cloud,
-        builds.register_model(task.pipeline, task.run_id, arn, uri, digest),
-        builds.note_package(task.pipeline, arn),
-        builds.record_step(step),
-        noting(task.pipeline, now, task.run_id, "model registered", f"{name}, {status}"),
+    together(
+        partial(_record_package, cloud, task, arn, package, now),
+        partial(
+            building.apply_each,
+            cloud,
+            builds.register_model(task.pipeline, task.run_id, arn, uri, digest),
+            builds.note_package(task.pipeline, arn),
+            builds.record_step(step),
+            noting(task.pipeline, now, task.run_id, "model registered", f"{name}, {status}"),
+        ),
     )
     # A push that waives the comparison with the champion does so for one model, which is this one.
     if begun.project.replaces_champion_at:

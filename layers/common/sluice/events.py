@@ -189,6 +189,7 @@ class JobStateChanged(Event):
     """A job's end: SageMaker's "Training/Processing Job State Change", our "Job State Change", or Lambda's
     record of the failed invocation that ran it."""
 
+    source: str = ""
     detail: _JobDetail | None = None
     order: _FailedOrder | None = Field(default=None, alias="requestPayload")
     context: dict[str, Any] = Field(default_factory=dict, alias="requestContext")
@@ -203,6 +204,11 @@ class JobStateChanged(Event):
     @property
     def job_name(self) -> str:
         return self.order.name if self.order else self.detail.job_name if self.detail else ""
+
+    @property
+    def backend(self) -> Literal["lambda", "sagemaker"]:
+        """What said so: a function of the stack, or SageMaker."""
+        return "lambda" if self.order or self.source == "sluice" else "sagemaker"
 
     @property
     def record(self) -> dict[str, Any]:

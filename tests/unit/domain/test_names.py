@@ -134,3 +134,22 @@ def test_runs_are_numbered_from_one() -> None:
 def test_a_job_name_that_sagemaker_would_refuse_is_refused(step: str) -> None:
     with pytest.raises(names.InvalidNameError, match="no step"):
         names.job_name("sluice", "ab-00001", step)
+
+
+@pytest.mark.parametrize("step", ["prepare", "train-0", "train-12", "evaluate-champion-own"])
+@pytest.mark.parametrize("run_id", ["reviews-00001", "a-00002-123456", "a-00002-00003"])
+def test_a_jobs_name_says_its_run_and_its_step(run_id: str, step: str) -> None:
+    assert names.run_and_step("sluice", names.job_name("sluice", run_id, step)) == (run_id, step)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        names.job_name("another", "reviews-00001", "prepare"),
+        names.job_name("sluice", f"{'long-' * 6}name-00001", "evaluate-champion-own"),
+        names.pipeline_execution("sluice", "reviews-00001"),
+        "somebody-elses",
+    ],
+)
+def test_a_name_that_says_less_says_nothing(job: str) -> None:
+    assert names.run_and_step("sluice", job) is None

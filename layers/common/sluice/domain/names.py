@@ -75,6 +75,15 @@ def job_name(stack: str, run_id: str, step: str) -> str:
     return _of_stack(stack, f"{run_id}-{step}")
 
 
+def run_and_step(stack: str, job: str) -> tuple[str, str] | None:
+    """Return the run and the step that a job's name says; None of one that says none, as long ones do.
+
+    It is a guess: what waits for the job knows.
+    """
+    said = re.fullmatch(rf"{re.escape(stack)}{_SEPARATOR}([a-z].*-\d{{5,}})-([a-z][a-z0-9-]*)", job)
+    return (said[1], said[2]) if said else None
+
+
 def sagemaker_pipeline(stack: str, pipeline: str) -> str:
     """Name the pipeline of SageMaker that a pipeline's builds run."""
     return _of_stack(stack, pipeline_name(pipeline))

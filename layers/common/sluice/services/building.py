@@ -109,6 +109,8 @@ class WantedJob:
     former_step: Step | None = None
     """The same step of the run before."""
     former_run: Run | None = None
+    modelled: Step | None = None
+    """The run's step that made the model to evaluate, if the model's place says which."""
 
 
 def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
@@ -118,6 +120,7 @@ def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
     version = task.script_version or task.project_version
     # A first run has none before.
     former_id = names.previous_run_id(task.run_id) or ""
+    maker = _maker(cloud, task)
     item, *found = cloud.catalog.get_all(
         [
             keys.project_key(task.pipeline, version),
@@ -127,6 +130,7 @@ def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
             keys.dataset_key(task.pipeline, task.dataset_version),
             keys.step_key(former_id, task.step),
             keys.run_key(task.pipeline, former_id),
+            *([keys.step_key(task.run_id, maker)] if maker else []),
         ]
     )
     project = _project(item, task.pipeline, version)
@@ -134,7 +138,17 @@ def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
     prepared, step, former_step = (Step.of(each) if each else None for each in (*found[1:3], found[4]))
     dataset = Dataset.of(found[3]) if found[3] else None
     build = build_of(cloud, task, project, run, prepared)
-    return WantedJob(task, project, run, step, prepared, build, dataset, former_step, former_run)
+    modelled = Step.of(made) if maker and (made := found[6]) else None
+    return WantedJob(task, project, run, step, prepared, build, dataset, former_step, former_run, modelled)
+
+
+def _maker(cloud: Cloud, task: StartJobTask) -> str | None:
+    """Return the step of this run whose job the place of a model names."""
+    for folder in (task.model_uri or "").split("/"):
+        said = names.run_and_step(cloud.stack_name, folder)
+        if said and said[0] == task.run_id:
+            return said[1]
+    return None
 
 
 def build_of(

@@ -156,17 +156,13 @@ def _parts(
     for split in jobs.SPLITS:
         if prepared and (digest := (prepared.contents or {}).get(split)):
             known[build.prepared_uri(split)] = digest
-    if (
-        task.model_uri
-        and task.model_uri not in known
-        and (model := _model(cloud, task.run_id, task.model_uri))
-    ):
+    if task.model_uri and task.model_uri not in known and (model := _model(cloud, wanted, task.model_uri)):
         known[task.model_uri] = model
     named = step_cache.image_of(request, task.image) if task.image else request
     return step_cache.parts(named, known, _code(wanted), environment)
 
 
-def _model(cloud: Cloud, run_id: str, uri: str) -> str | None:
+def _model(cloud: Cloud, wanted: WantedJob, uri: str) -> str | None:
     """Return the content of a model: of a candidate as its step recorded it, of the champion by its place.
 
     The same archive has the same content in both places, so that a champion is scored as the candidate that
@@ -175,7 +171,8 @@ def _model(cloud: Cloud, run_id: str, uri: str) -> str | None:
     if pinned := re.fullmatch(_PINNED, uri):
         head = cloud.objects.head(pinned["bucket"], pinned["key"])
         return None if head is None else contents.of_pinned(head, pinned["name"], pinned["sha256"])
-    for step in building.find_steps(cloud, run_id):
+    known = [wanted.modelled] if wanted.modelled and wanted.modelled.model_uri == uri else None
+    for step in known or building.find_steps(cloud, wanted.task.run_id):
         if step.model_uri == uri and step.contents:
             return step.contents.get("model")
     return None

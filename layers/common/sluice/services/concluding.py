@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -19,10 +20,11 @@ from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.services import backends, caching, contents
 from sluice.services.building import COMPLETED, find_run, find_step, find_steps, roles_of
-from sluice.services.side_by_side import on_each
+from sluice.services.side_by_side import on_each, together
 from sluice.services.timeline import note
 
 if TYPE_CHECKING:
+    from sluice.catalog.records.builds import Backend
     from sluice.ports import Cloud, Item
 
 
@@ -43,18 +45,45 @@ class Described:
             )
 
 
+def find(cloud: Cloud, job_name: str, backend: Backend) -> tuple[JobTask | None, Described | None]:
+    """Return the task that waits for a job and, if the job's name and who told of it say enough, all else.
+
+    All that is asked at once. What is not of the task's job is left out: then `describe` asks.
+    """
+    said = names.run_and_step(cloud.stack_name, job_name)
+    if said is None:
+        item = cloud.catalog.get(keys.task_key(job_name))
+        return JobTask.of(item) if item else None, None
+    run_id, step = said
+    keyed = [
+        keys.task_key(job_name),
+        keys.run_key(run_id.rpartition("-")[0], run_id),
+        keys.step_key(run_id, step),
+    ]
+    (item, *recorded), job = together(
+        partial(cloud.catalog.get_all, keyed),
+        partial(backends.jobs_on(cloud, backend).describe, jobs.kind_of(step), job_name),
+    )
+    if item is None:
+        return None, None
+    task = JobTask.of(item)
+    is_said = (task.run_id, task.step, task.backend) == (run_id, step, backend)
+    return task, _described(task, job, recorded) if is_said else None
+
+
 def describe(cloud: Cloud, task: JobTask) -> Described:
     """Ask for a task's job, its run and its step, all at once."""
     keyed = keys.run_key(task.pipeline, task.run_id), keys.step_key(task.run_id, task.step)
     backend = backends.jobs_on(cloud, task.backend)
 
-    def recorded() -> list[Item | None]:
-        return cloud.catalog.get_all(keyed)
+    recorded, job = together(
+        partial(cloud.catalog.get_all, keyed), partial(backend.describe, task.kind, task.job_name)
+    )
+    return _described(task, job, recorded)
 
-    def described() -> list[dict[str, Any] | None]:
-        return [backend.describe(task.kind, task.job_name)]
 
-    (run, step), (job,) = on_each((recorded, described), lambda ask: ask())
+def _described(task: JobTask, job: Mapping[str, Any] | None, recorded: Sequence[Item | None]) -> Described:
+    run, step = recorded
     return Described(task, job, Run.of(run) if run else None, Step.of(step) if step else None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sluice.domain import canonical
@@ -15,7 +16,7 @@ from sluice.domain.data.segments import Change, DatasetHead, Packed, Segment
 from sluice.domain.locations import bucket_and_key
 from sluice.lazy import dataclass
 from sluice.services.building import locations
-from sluice.services.side_by_side import on_each
+from sluice.services.side_by_side import on_each, together
 
 if TYPE_CHECKING:
     from sluice.ports import Cloud, Piece
@@ -145,10 +146,16 @@ def _store(
     """Write a version's segments, its list of files, and at last its head."""
     changes = changes or {}
     changed = {each.segment.digest: each.pieces for each in changes.values() if each.segment}
-    _write_segments(cloud, pipeline, {**changed, **_files(added)})
-    head, small, merged = _merge_small(cloud, pipeline, head)
-    listed = {each.segment.digest: each.listed for each in (*added, *merged)}
-    head = _write_list(cloud, pipeline, former, head, _Edit(listed, changes, small))
+    write = partial(_write_segments, cloud, pipeline, {**changed, **_files(added)})
+    if changes or head.small:
+        # What follows may read them.
+        write()
+        head, small, merged = _merge_small(cloud, pipeline, head)
+        listed = {each.segment.digest: each.listed for each in (*added, *merged)}
+        head = _write_list(cloud, pipeline, former, head, _Edit(listed, changes, small))
+    else:
+        edit = _Edit({each.segment.digest: each.listed for each in added}, {}, {})
+        _, head = together(write, partial(_write_list, cloud, pipeline, former, head, edit))
     cloud.objects.write(locations(cloud, pipeline).dataset_manifest(head.version), head.to_json(), _JSON)
     return head
 

@@ -69,11 +69,12 @@ def clear_up(cloud: Cloud, run: Run) -> None:
         partial(concluding.stop_jobs, cloud, run),
         partial(_free_data, cloud, run),
     )
+    together(partial(_go_on, cloud, run, ended), partial(concluding.release_roles, cloud, run, ended))
+
+
+def _go_on(cloud: Cloud, run: Run, ended: Sequence[Step] | None) -> None:
     _unlock(cloud, run, ended)
-    together(
-        partial(cloud.build_requests.send, run.pipeline),
-        partial(concluding.release_roles, cloud, run, ended),
-    )
+    cloud.build_requests.send(run.pipeline)
 
 
 def _free_data(cloud: Cloud, run: Run) -> None:
@@ -105,15 +106,16 @@ def _settle(cloud: Cloud, run: Run, version: str) -> None:
     )
     if dataset and Dataset.of(dataset).status == "valid":
         before = _markers_before(cloud, run, project)
-        uploaded_at = batching.settle(cloud, run.pipeline, run.run_id, waiting, markers_before=before)
+        # A version that was built before is not the one that later data are added to, and a run of a version
+        # that a person named looked at nothing that happened since.
+        is_base = pipeline is not None and Pipeline.of(pipeline).dataset_version == version
+        covers = is_base and not run.given_dataset
+        uploaded_at, *_ = together(
+            partial(batching.settle, cloud, run.pipeline, run.run_id, waiting, markers_before=before),
+            *([partial(arrivals.forget_touched, cloud, run.pipeline, run.started_at)] if covers else []),
+        )
         if uploaded_at is not None and run.status == "registered":
             metering.registered(cloud, run, uploaded_at)
-        if run.given_dataset:
-            # It looked at nothing that happened since that version.
-            return
-        # A version that was built before is not the one that later data are added to.
-        if pipeline and Pipeline.of(pipeline).dataset_version == version:
-            arrivals.forget_touched(cloud, run.pipeline, run.started_at)
 
 
 def _markers_before(cloud: Cloud, run: Run, project: Item | None) -> str:
