@@ -28,7 +28,7 @@ from sluice.services.building import WantedJob
 from sluice.services.caching import Found
 from sluice.services.placing import Placement
 from sluice.services.spending import CostLimitError
-from sluice.services.timeline import note
+from sluice.services.timeline import note, noting
 from sluice.tasks import machine_task
 
 # Longer than any job: after that nobody needs the item.
@@ -248,16 +248,9 @@ def _give_up(cloud: Cloud, task: StartJobTask, why: str) -> None:
 
 
 def _record_start(cloud: Cloud, task: StartJobTask, name: str, placement: Placement) -> None:
-    now = cloud.now()
-    if any(cloud.catalog.apply(change) for change in builds.start_step(task.run_id, task.step, now)):
-        note(
-            cloud,
-            task.pipeline,
-            now,
-            task.run_id,
-            f"{task.step} started",
-            f"{name}, {placement.choice.reason}",
-        )
+    now, said = cloud.now(), f"{name}, {placement.choice.reason}"
+    noted = noting(task.pipeline, now, task.run_id, f"{task.step} started", said)
+    any(cloud.catalog.apply(change, noted) for change in builds.start_step(task.run_id, task.step, now))
 
 
 def _stop_if_over(cloud: Cloud, task: StartJobTask) -> None:

@@ -156,7 +156,7 @@ def test_a_crash_right_after_the_answer_is_made_good_for_the_timeline_and_the_ca
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        patched.setattr(concluding, "note", crash)
+        patched.setattr(concluding, "noting", crash)
         with pytest.raises(RuntimeError):
             world.end("prepare")
     assert world.answer(token)["status"] == "Completed"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import Milestone, Pipeline, Project, Run, Step
+from sluice.catalog.records.builds import Environment, Milestone, Pipeline, Project, Run, Step
 from sluice.domain import names, roles, tags
 from sluice.domain.build import jobs
 from sluice.domain.failures import MissingError
@@ -111,16 +111,19 @@ class WantedJob:
     former_run: Run | None = None
     modelled: Step | None = None
     """The run's step that made the model to evaluate, if the model's place says which."""
+    environment: Environment | None = None
+    """The packages that such jobs asked for last."""
 
 
 def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
     """Return what a job of a run is made from: the run's project, or another's scripts or image."""
     from sluice.catalog.records.data import Dataset  # few functions ask
+    from sluice.services import environments
 
     version = task.script_version or task.project_version
     # A first run has none before.
     former_id = names.previous_run_id(task.run_id) or ""
-    maker = _maker(cloud, task)
+    maker, spec = _maker(cloud, task), environments.expected(task.pipeline, version, task.image)
     item, *found = cloud.catalog.get_all(
         [
             keys.project_key(task.pipeline, version),
@@ -130,7 +133,8 @@ def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
             keys.dataset_key(task.pipeline, task.dataset_version),
             keys.step_key(former_id, task.step),
             keys.run_key(task.pipeline, former_id),
-            *([keys.step_key(task.run_id, maker)] if maker else []),
+            keys.step_key(task.run_id, maker or ""),
+            keys.environment_key(spec or ""),
         ]
     )
     project = _project(item, task.pipeline, version)
@@ -138,8 +142,20 @@ def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
     prepared, step, former_step = (Step.of(each) if each else None for each in (*found[1:3], found[4]))
     dataset = Dataset.of(found[3]) if found[3] else None
     build = build_of(cloud, task, project, run, prepared)
-    modelled = Step.of(made) if maker and (made := found[6]) else None
-    return WantedJob(task, project, run, step, prepared, build, dataset, former_step, former_run, modelled)
+    modelled, packages = found[6:]
+    return WantedJob(
+        task,
+        project,
+        run,
+        step,
+        prepared,
+        build,
+        dataset,
+        former_step,
+        former_run,
+        modelled=Step.of(modelled) if modelled else None,
+        environment=Environment.of(packages) if packages else None,
+    )
 
 
 def _maker(cloud: Cloud, task: StartJobTask) -> str | None:

@@ -25,6 +25,7 @@ from sluice.services.building import COMPLETED
 from sluice.services.timeline import note
 
 if TYPE_CHECKING:
+    from sluice.catalog.changes import Change
     from sluice.catalog.records.builds import JobTask
     from sluice.domain.build.jobs import Build, Request
     from sluice.domain.config.models import Cache
@@ -117,11 +118,11 @@ def digests(
     return {name: digest for name, digest in zip(outputs, found, strict=True) if digest}
 
 
-def remember(cloud: Cloud, task: JobTask, step: Step) -> None:
-    """Let later runs find a job's step as it was recorded, if it completed and wrote all that it should."""
+def remembering(cloud: Cloud, task: JobTask, step: Step) -> list[Change]:
+    """Return what lets later runs find a job's step, if it completed and wrote all that it should."""
     if step.cache_key is None or step.status != COMPLETED or not _is_whole(step):
-        return
-    cloud.catalog.apply(
+        return []
+    return [
         builds.remember_step(
             CachedStep(
                 pipeline=task.pipeline,
@@ -132,7 +133,7 @@ def remember(cloud: Cloud, task: JobTask, step: Step) -> None:
                 expires_at=int((from_iso(cloud.now()) + _KEPT).timestamp()),
             )
         )
-    )
+    ]
 
 
 def _is_whole(step: Step) -> bool:

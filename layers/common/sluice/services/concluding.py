@@ -19,11 +19,12 @@ from sluice.domain.times import to_iso
 from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.services import backends, caching, contents
-from sluice.services.building import COMPLETED, find_run, find_step, find_steps, roles_of
+from sluice.services.building import COMPLETED, apply_each, find_run, find_step, find_steps, roles_of
 from sluice.services.side_by_side import on_each, together
-from sluice.services.timeline import note
+from sluice.services.timeline import note, noting
 
 if TYPE_CHECKING:
+    from sluice.catalog.changes import Change
     from sluice.catalog.records.builds import Backend
     from sluice.ports import Cloud, Item
 
@@ -174,12 +175,12 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
         cause = failures.cut(f"{result['job_name']}: {reason}")
         cloud.workflows.fail(task.task_token, error.__name__, cause)
     event = f"{task.step} {result['status'].lower()}"
-    note(cloud, task.pipeline, ended_at, task.run_id, event, reason or result["job_name"])
+    left: list[Change] = [noting(task.pipeline, ended_at, task.run_id, event, reason or result["job_name"])]
     if reason is None and is_its and step is not None:
         outputs, digests = result.get("outputs"), result.get("contents")
         recorded = replace(step, status="Completed", ended_at=ended_at, outputs=outputs, contents=digests)
-        caching.remember(cloud, task, recorded)
-    _close(cloud, task)
+        left += caching.remembering(cloud, task, recorded)
+    _close(cloud, task, left)
 
 
 def _result(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
@@ -233,9 +234,9 @@ def give_up_job(cloud: Cloud, task: JobTask, error: Exception) -> None:
     _close(cloud, task)
 
 
-def _close(cloud: Cloud, task: JobTask) -> None:
-    """Close an answered task, last of all: a crash before that leaves it open for the next hint."""
+def _close(cloud: Cloud, task: JobTask, left: Sequence[Change] = ()) -> None:
+    """Close an answered task with what is left to record: a crash before leaves it open for the next hint."""
     run = find_run(cloud, task.pipeline, task.run_id)
     if run is not None and run.has_ended:
         release_roles(cloud, run)
-    cloud.catalog.apply(close_task(task.job_name, task.task_token))
+    apply_each(cloud, *left, close_task(task.job_name, task.task_token))

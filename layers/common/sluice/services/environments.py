@@ -31,6 +31,10 @@ _ARCHITECTURES = {"aarch64": "arm64"}
 _ANOTHER = "another function builds the packages for Lambda"
 
 
+# By pipeline, project version and image what such jobs asked for last: it is read with what is read first.
+_asked: dict[tuple[str, str, str | None], str] = {}
+
+
 class EnvironmentBuildingError(TransientError):
     """Another builds the environment: wait for it."""
 
@@ -64,13 +68,26 @@ def want(cloud: Cloud, project: Project, config: PipelineConfig, image: str | No
     )
 
 
-def find(cloud: Cloud, project: Project, config: PipelineConfig, image: str | None = None) -> Found:
-    """Return the environment of a project's jobs, or why there is none."""
+def expected(pipeline: str, version: str, image: str | None) -> str | None:
+    """Return the environment that such jobs asked for last, while this function was warm."""
+    return _asked.get((pipeline, version, image))
+
+
+def find(
+    cloud: Cloud,
+    project: Project,
+    config: PipelineConfig,
+    image: str | None = None,
+    known: Environment | None = None,
+) -> Found:
+    """Return the environment of a project's jobs, or why there is none; `known` is one that was just read."""
     try:
         wanted = want(cloud, project, config, image)
     except NoEnvironmentError as error:
         return Found(problem=str(error))
-    return judge(find_record(cloud, wanted.spec), cloud.now())
+    _asked[project.pipeline, project.version, image] = wanted.spec
+    found = known if known and known.spec == wanted.spec else find_record(cloud, wanted.spec)
+    return judge(found, cloud.now())
 
 
 def judge(found: Environment | None, now: str) -> Found:

@@ -65,7 +65,7 @@ def place(cloud: Cloud, wanted: WantedJob, job_name: str) -> Placement:
         return Placement(Choice("sagemaker", 0, reason), moves=True, lambda_usage=used)
     found, problem = Found(), _no_lambda(cloud)
     if problem is None and compute.backend != "sagemaker":
-        found = environments.find(cloud, wanted.project, wanted.build.config, task.image)
+        found = environments.find(cloud, wanted.project, wanted.build.config, task.image, wanted.environment)
         problem = found.problem
     facts = Facts(
         data_bytes=wanted.dataset.size_bytes if wanted.dataset else 0,
