@@ -57,7 +57,7 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
         note = f"it was approved before, and {release_id} is under way"
         return {**result, "release_id": release_id, "note": note}
     if live_on := _served_by(target, seen):
-        name = packages.version_name(seen.group, seen.version)
+        name = packages.version_name(target.stack, seen.pipeline, seen.group, seen.version)
         return {**result, "note": f"{name} was approved before and is live on {live_on}: nothing to release"}
     if pinned:
         return {**result, "note": f"it was approved before, and is not released: {pinned}"}
@@ -107,7 +107,8 @@ def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
 
 def start_release(target: Target, pipeline: str, version: int, command: dict[str, Any]) -> str:
     """Start a release by command, with an id of its own; returns the id."""
-    release_id = names.release_id(pipeline, version, f"command#{uuid.uuid4()}")
+    named = names.release_id if "package_arn" in command else names.rollback_id
+    release_id = named(pipeline, version, f"command#{uuid.uuid4()}")
     actor = target.call("sts", "get_caller_identity")["Arn"]
     request = {"pipeline": pipeline, "release_id": release_id, "cause": "command", "actor": actor, **command}
     target.call(

@@ -122,6 +122,7 @@ def approve(
             command = {"package_arn": arn, "stages": [stage], "reason": reason or "sluice approve --stage"}
             release_id = decisions.start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
             result = {"model_package_arn": arn, "status": "Approved", "release_id": release_id}
+        result["model"] = views.models.model_name(target.cloud, pipeline, arn)
         if wait:
             status.update("waiting for the release")
             result["release"] = decisions.follow(target, result, status.update)
@@ -166,6 +167,9 @@ def reject(
     arn = lookup.model_arn(target, model)
     with err.status("rejecting") as status:
         result = decisions.reject(target, arn, reason)
+        if "serving" in result:
+            pipeline = str(decisions.own_package(target, arn).pipeline)
+            result["model"] = views.models.model_name(target.cloud, pipeline, arn)
         if wait:
             status.update("waiting for what serves in its place")
             result["releases"] = decisions.follow_rejection(target, result, status.update)
@@ -209,7 +213,11 @@ def rollback(
     live = serving[stage]
     command = {"stage": stage, "rolls_back": live["live"], "reason": reason or "sluice rollback"}
     release_id = decisions.start_release(target, name, live["live_version"] or 0, command)
-    result: dict[str, Any] = {"release_id": release_id, "status": "started"}
+    result: dict[str, Any] = {
+        "release_id": release_id,
+        "status": "started",
+        "takes_back": live["live_version"],
+    }
     if wait:
         with err.status(f"waiting for {release_id}"):
             result["release"] = waiting.this_release_end(target, name, release_id)
@@ -266,13 +274,20 @@ def _where(release: dict[str, Any]) -> str:
     return f": v{release['package_version']} serves on {', '.join(release['stages'])}"
 
 
+def _subject(result: dict[str, Any]) -> str:
+    """Name what was decided on: a version, of another stack by its ARN, or the stage's rollback."""
+    named = result.get("model") or result.get("model_package_arn") or result["release_id"]
+    former = result.get("takes_back")
+    return f"{named}, which takes v{former} back" if former else str(named)
+
+
 def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> None:
     """Print what a decision led to; exits 1 if its release failed, 3 if it was refused."""
     release = result.get("release")
     ended = [release] if release else result.get("releases") or []
 
     def text() -> None:
-        out.print(styled(result["status"]), result.get("model_package_arn") or result.get("release_id"))
+        out.print(styled(result["status"]), _subject(result))
         if note := result.get("note"):
             out.print(escape(note))
         for each in ended:

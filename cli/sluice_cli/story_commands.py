@@ -76,7 +76,7 @@ def _print_history(pipeline: str, rows: list[dict[str, Any]]) -> None:
                 shown(row["from"]),
                 shown(row["until"]) or "now",
                 styled(row["status"]),
-                row["cause"],
+                f"rollback, {row['cause']}" if row["is_rollback"] else row["cause"],
                 row["actor"],
             )
             for row in rows

@@ -131,7 +131,7 @@ def _print_releases(releases: Sequence[Part]) -> None:
 def _outcome(release: Part) -> str:
     """Say what became of a release of this version, and why; a rollback to it has the name of another."""
     status, cause, actor = release["status"], release["cause"], release["actor"]
-    is_back = cause in ("alarm", "rejection", "rollback")
+    is_back = release["is_rollback"] or cause in ("alarm", "rejection", "rollback")
     ended = {"released": "rolled back to this version", "failed": "the rollback failed"}
     became = ended.get(status, f"the rollback is {status}") if is_back else status
     why = {

@@ -118,18 +118,34 @@ def _ask_for_endpoints(cloud: Cloud, release: Release) -> None:
             cloud.bus.put(hint.detail_type, hint.detail)
 
 
+def _replaced(cloud: Cloud, request: Request, release: Release) -> int | None:
+    """Return the version that a rollback took back; None of other releases."""
+    if not request.is_rollback:
+        return None
+    ours = deploying.find_deployment(cloud, release.pipeline, str(request.stage), release.release_id)
+    theirs = (
+        deploying.find_deployment(cloud, release.pipeline, str(request.stage), ours.replaces)
+        if ours
+        else None
+    )
+    return theirs.package_version if theirs else None
+
+
 def _tell(cloud: Cloud, request: Request, release: Release) -> None:
+    former = None
     if release.status == "released":
         event = "rolled back" if request.is_rollback else "released"
         detail = f"v{release.package_version} is live on {', '.join(release.stages)}"
+        detail += f" in place of v{former}" if (former := _replaced(cloud, request, release)) else ""
     else:
         what = "rollback" if request.is_rollback else "release"
         event, detail = f"{what} {release.status}", "; ".join(release.reasons)
     at, actor = str(release.ended_at), release.actor
     note(cloud, request.pipeline, at, request.release_id, event, detail, actor)
-    announcing.release_ended(cloud, release, is_rollback=request.is_rollback)
+    announcing.release_ended(cloud, release, is_rollback=request.is_rollback, replaced=former)
     if release.status == "released" and release.held_back:
         arn, reached = str(release.package_arn), ", ".join(release.stages)
-        name = packages.version_name(packages.group_of(arn), int(release.package_version or 0))
+        version, group = int(release.package_version or 0), packages.group_of(arn)
+        name = packages.version_name(cloud.stack_name, release.pipeline, group, version)
         why, stage = f"it serves on {reached}, and the next stage asks for a person", release.held_back
         announcing.approval_awaited(cloud, request.pipeline, name, arn, at, stage=stage, reason=why)

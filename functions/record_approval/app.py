@@ -36,10 +36,7 @@ class _Claim:
 
     package: Package
     approval: Approval
-
-    @property
-    def version_name(self) -> str:
-        return packages.version_name(self.package.group, self.package.version)
+    version_name: str
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -90,7 +87,7 @@ def _note_deleted(cloud: Cloud, arn: str) -> None:
     """Note that the registry has a version no more, so that nobody is asked to decide about it."""
     seen, now = _find_seen(cloud, arn), cloud.now()
     if seen and seen.pipeline and cloud.catalog.apply(changes.note_deleted(seen, now)):
-        name = packages.version_name(seen.group, seen.version)
+        name = _called(cloud, seen)
         note(cloud, seen.pipeline, now, name, "version deleted", "the registry has it no more")
 
 
@@ -139,7 +136,11 @@ def _recorded(
     item = cloud.catalog.get(keys.approval_key(arn, epoch))
     if item is None:
         raise MissingError(f"approval {epoch} of {arn} was created but is not there")
-    return _Claim(package, Approval.of(item))
+    return _Claim(package, Approval.of(item), _called(cloud, package))
+
+
+def _called(cloud: Cloud, package: Package) -> str:
+    return packages.version_name(cloud.stack_name, package.pipeline, package.group, package.version)
 
 
 def _act(cloud: Cloud, arn: str, claim: _Claim) -> list[str]:
@@ -179,7 +180,7 @@ def _release(pipeline: str, claim: _Claim) -> releases.Request:
 
 def _recover(cloud: Cloud, package: Package, approval: Approval, serving: Iterable[Deployment]) -> list[str]:
     """Roll back each stage where the rejected package is live or under release; returns what was started."""
-    name = packages.version_name(package.group, package.version)
+    name = _called(cloud, package)
     reason = f"{name} was rejected: {approval.reason or 'no reason given'}"
     started = []
     for each in serving:
@@ -223,7 +224,7 @@ def _note_restated(cloud: Cloud, arn: str, told: Told) -> None:
         return
     if _serving(cloud, package.pipeline, package):
         return
-    name = packages.version_name(package.group, package.version)
+    name = _called(cloud, package)
     detail = (
         f"{name} was Approved already, so the registry has no new decision. To release it again: "
         f"sluice approve {name}, or set it to PendingManualApproval and approve it then"

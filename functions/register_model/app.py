@@ -293,7 +293,9 @@ def _record(
     arn, uri = registered["model_package_arn"], registered["manifest_uri"]
     digest = serving.container(package).get("ImageDigest")
     status = package["ModelApprovalStatus"]
-    name = packages.version_name(package["ModelPackageGroupName"], registered["package_version"])
+    name = packages.version_name(
+        cloud.stack_name, task.pipeline, package["ModelPackageGroupName"], registered["package_version"]
+    )
     step = Step(
         run_id=task.run_id,
         step="register",

@@ -125,6 +125,15 @@ def test_one_cause_makes_one_release_id_and_another_cause_another() -> None:
     assert names.release_id("ab", 1, "approval#x#1") != names.release_id("ab", 1, "approval#x#2")
 
 
+def test_a_rollback_is_named_for_the_version_that_it_takes_back() -> None:
+    rollback = names.rollback_id("reviews-sentiment", 12, "alarm#x")
+    assert re.fullmatch(r"reviews-sentiment-v12-back-[0-9a-f]{8}", rollback)
+    assert rollback.startswith(names.releases_of("reviews-sentiment", 12))
+    assert names.taken_back_by(rollback) == 12
+    # A pipeline may have a name that looks like one.
+    assert names.taken_back_by(names.release_id("reviews-v1-back", 3, "alarm#x")) is None
+
+
 def test_runs_are_numbered_from_one() -> None:
     with pytest.raises(names.InvalidNameError, match="from 1"):
         names.run_id("ab", 0)

@@ -22,6 +22,8 @@ SAGEMAKER_NAME_MAX = 63
 ALARM_NAME_MAX = 255
 # What ends the name of an endpoint config with a shadow.
 SHADOW = "shadow"
+# What stands behind the version in the name of a release that takes it back.
+_BACK = "back"
 _SEPARATOR = "--"
 _DIGEST_HEX = 10
 # With longer stack names, bucket names would be too long.
@@ -111,8 +113,23 @@ def release_id(pipeline: str, package_version: int, cause_key: str) -> str:
     return f"{releases_of(pipeline, package_version)}{digest}"
 
 
+def rollback_id(pipeline: str, taken_back: int, cause_key: str) -> str:
+    """Return the id of a release that takes a version back, like `release_id`.
+
+    It does not name the version that serves then: that is found later, and one cause makes one release.
+    """
+    digest = hashlib.sha256(cause_key.encode()).hexdigest()[:8]
+    return f"{releases_of(pipeline, taken_back)}{_BACK}-{digest}"
+
+
+def taken_back_by(release_id: str) -> int | None:
+    """Return the version that a rollback is named for; None of others, and of those of older stacks."""
+    found = re.search(rf"-v([0-9]+)-{_BACK}-[0-9a-f]{{8}}$", release_id)
+    return int(found[1]) if found else None
+
+
 def releases_of(pipeline: str, package_version: int) -> str:
-    """Return the prefix of the ids of a version's releases."""
+    """Return the prefix of the ids of a version's releases, and of rollbacks that take it back."""
     return f"{pipeline_name(pipeline)}-v{package_version}-"
 
 

@@ -42,14 +42,18 @@ def run_ended(cloud: Cloud, run: Run) -> None:
     cloud.catalog.apply(builds.tell_end(run.pipeline, run.run_id, cloud.now()))
 
 
-def release_ended(cloud: Cloud, release: Release, *, is_rollback: bool) -> None:
-    """Announce a release's end, with what it means for the stage: a rollback that failed is not a release."""
+def release_ended(cloud: Cloud, release: Release, *, is_rollback: bool, replaced: int | None = None) -> None:
+    """Announce a release's end, with what it means for the stage: a rollback that failed is not a release.
+
+    `replaced` is the version that a rollback took back.
+    """
     rollback = {"released": "rolled_back", "failed": "rollback_failed", "refused": "rollback_refused"}
     detail = {
         "release_id": release.release_id,
         "outcome": rollback[release.status] if is_rollback else release.status,
         "cause": release.cause,
         "package_version": release.package_version,
+        "replaced_version": replaced,
         "stages": list(release.stages),
         "actor": release.actor,
         "reasons": list(release.reasons[:_REASONS_TOLD]),

@@ -53,12 +53,14 @@ def _tell(cloud: Cloud, stage: Stage) -> None:
         "package_version": live.package_version if live else None,
         "at": at,
         "reasons": faults,
-        "command": way_back(live) if live and faults else None,
+        "command": way_back(cloud, live) if live and faults else None,
     }
     announcing.announce(cloud, DEVIATED if faults else RESTORED, stage.pipeline, detail)
 
 
-def way_back(live: Deployment) -> str:
+def way_back(cloud: Cloud, live: Deployment) -> str:
     """Return the command that puts the live release's model back on its endpoint."""
-    model = packages.version_name(packages.group_of(live.package_arn), live.package_version)
+    model = packages.version_name(
+        cloud.stack_name, live.pipeline, packages.group_of(live.package_arn), live.package_version
+    )
     return f"approve {model} --stage {live.stage}"

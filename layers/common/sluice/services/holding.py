@@ -24,7 +24,7 @@ def find_hold(cloud: Cloud, stage: Stage, live: Deployment | None) -> Hold | Non
     if pinned := holds.of_pin(stage, live):
         return pinned
     release = releasing.find_release(cloud, live.pipeline, live.release_id)
-    return holds.after_rollback(live, release, deviating.way_back(live))
+    return holds.after_rollback(live, release, deviating.way_back(cloud, live))
 
 
 def find_stage_hold(cloud: Cloud, pipeline: str, stage: str) -> Hold | None:

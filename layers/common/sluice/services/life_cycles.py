@@ -38,14 +38,12 @@ class _Version:
     package: Package
     described: Item
     place: Place
+    # How people and commands call it.
+    name: str
 
     @property
     def pipeline(self) -> str:
         return str(self.package.pipeline)
-
-    @property
-    def name(self) -> str:
-        return packages.version_name(self.package.group, self.package.version)
 
 
 def follow_release(cloud: Cloud, pipeline: str, release_id: str) -> list[str]:
@@ -121,7 +119,8 @@ def _find(cloud: Cloud, arn: str) -> _Version | None:
     described = cloud.registry.describe_package(arn) if package and package.pipeline else None
     if package is None or described is None:
         return None
-    return _Version(package, described, _place(cloud, package, described))
+    name = packages.version_name(cloud.stack_name, package.pipeline, package.group, package.version)
+    return _Version(package, described, _place(cloud, package, described), name)
 
 
 def _place(cloud: Cloud, package: Package, described: Item) -> Place:

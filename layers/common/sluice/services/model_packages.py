@@ -38,7 +38,12 @@ class Package:
     @property
     def name(self) -> str:
         """How the registry calls the version."""
-        return packages.version_name(self.described["ModelPackageGroupName"], self.version)
+        return f"{self.described['ModelPackageGroupName']}/{self.version}"
+
+    def called(self, stack: str) -> str:
+        """Name the version for people and commands."""
+        group = self.described["ModelPackageGroupName"]
+        return packages.version_name(stack, self.provenance.pipeline, group, self.version)
 
 
 def find_package(cloud: Cloud, pipeline: str, arn: str, run_id: str | None = None) -> Package:
@@ -94,7 +99,7 @@ def evidence_faults(cloud: Cloud, package: Package) -> list[str]:
     digests = {each.uri: _sha256(cloud, each.uri) for each in found.archives}
     return [
         *evidence.archive_faults(found, digests),
-        *signing.faults(cloud, package.provenance, package.name, found),
+        *signing.faults(cloud, package.provenance, package.called(cloud.stack_name), found),
     ]
 
 

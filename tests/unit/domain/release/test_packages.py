@@ -35,6 +35,21 @@ def test_a_version_is_not_meant_by_any_other_name(name: str) -> None:
     assert not packages.is_meant(name, "case", "new", 2)
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "group", "name"),
+    [
+        ("flats", "sluice--flats", "flats/3"),
+        ("flats", "flats-models", "flats-models/3"),
+        ("flats", "sluice--other", "sluice--other/3"),
+        (None, "foreign", "foreign/3"),
+    ],
+)
+def test_nobody_is_told_a_groups_name_that_the_stack_made(
+    pipeline: str | None, group: str, name: str
+) -> None:
+    assert packages.version_name("sluice", pipeline, group, 3) == name
+
+
 def test_the_group_is_read_from_an_arn() -> None:
     arn = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/sluice--case/2"
     assert packages.group_of(arn) == "sluice--case"

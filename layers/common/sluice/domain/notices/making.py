@@ -147,6 +147,8 @@ def _release_ended(told: Told) -> Notice | None:
     # What is refused may have been planned for no stage yet.
     stages = ", ".join(told.detail.get("stages") or ())
     to, on = (f" to {stages}", f" on {stages}") if stages else ("", "")
+    former = told.text("replaced_version")
+    since = f" from v{former}" if former else ""
     shown: dict[str, Any] = {
         "command": told.place.command(f"status {told.pipeline}"),
         "link": told.place.execution(told.text("execution_arn")),
@@ -154,7 +156,7 @@ def _release_ended(told: Told) -> Notice | None:
     kinds: dict[str, tuple[Kind, str]] = {
         "rolled_back": (
             "rolled_back",
-            f"{told.pipeline} was rolled back: {stages} serve{_s(stages)} {model}.",
+            f"{told.pipeline} was rolled back{since}: {stages} serve{_s(stages)} {model}.",
         ),
         "failed": (
             "release_failed",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sluice.domain import names
+
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Pipeline
 
@@ -35,14 +37,19 @@ def group_of(arn: str) -> str:
     return arn.partition(":model-package/")[2].rpartition("/")[0]
 
 
-def version_name(group: str, version: int) -> str:
-    """Name a version as the registry does: the name stays valid if the pipeline's group changes."""
-    return f"{group}/{version}"
+def version_name(stack: str, pipeline: str | None, group: str, version: int) -> str:
+    """Name a version for people and commands, which stays valid if the pipeline's group changes.
+
+    That is GROUP/VERSION, as in the registry; nobody knows a group that the stack named, so of such a one it
+    is PIPELINE/VERSION.
+    """
+    is_ours = pipeline is not None and group == names.package_group(stack, pipeline)
+    return f"{pipeline if is_ours else group}/{version}"
 
 
 def full_name(pipeline: str, group: str, version: int) -> str:
     """Return the unambiguous name of a version."""
-    return f"{pipeline}/{version_name(group, version)}"
+    return f"{pipeline}/{group}/{version}"
 
 
 def called(pipeline: str, versions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:

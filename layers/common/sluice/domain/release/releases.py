@@ -103,7 +103,7 @@ def rejection_request(
     cause_key = _numbered(f"rejection#{rejected.arn}#{rejected.epoch}#{stage}", attempt)
     return Request(
         pipeline=pipeline,
-        release_id=names.release_id(pipeline, rejected.version, cause_key),
+        release_id=names.rollback_id(pipeline, rejected.version, cause_key),
         cause="rejection",
         stage=stage,
         rolls_back=release_id,
@@ -119,7 +119,7 @@ def alarm_request(
     cause_key = _numbered(f"alarm#{live.release_id}#{stage}", attempt)
     return Request(
         pipeline=pipeline,
-        release_id=names.release_id(pipeline, live.package_version, cause_key),
+        release_id=names.rollback_id(pipeline, live.package_version, cause_key),
         cause="alarm",
         stage=stage,
         rolls_back=live.release_id,

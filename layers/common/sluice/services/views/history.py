@@ -74,5 +74,6 @@ def _row(cloud: Cloud, deployment: Deployment) -> Row:
         "status": deployment.status,
         "replaces": deployment.replaces,
         "cause": release.cause if release else None,
+        "is_rollback": release.is_rollback if release else None,
         "actor": release.actor if release else None,
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Deployment, Recovery, Stage
+from sluice.domain import names
 from sluice.domain.release import packages, shadows
 from sluice.domain.release import recoveries as decided
 from sluice.ports import Cloud
@@ -31,6 +32,7 @@ def _stage(cloud: Cloud, stage: Stage) -> dict[str, Any]:
         "endpoint_name": stage.endpoint_name,
         "live": stage.live,
         "releasing": stage.releasing,
+        "takes_back": names.taken_back_by(stage.releasing) if stage.releasing else None,
         "shadow": _shadow(cloud, stage),
         "live_version": live.package_version if live else None,
         "live_package_arn": live.package_arn if live else None,
@@ -38,7 +40,7 @@ def _stage(cloud: Cloud, stage: Stage) -> dict[str, Any]:
         "live_group": (packages.group_of(live.package_arn) or None) if live else None,
         "run_id": live.run_id if live else None,
         "is_batch": live.is_batch if live else False,
-        "deviation": _deviation(stage, live),
+        "deviation": _deviation(cloud, stage, live),
         "hold": _hold(cloud, stage, live),
     }
 
@@ -57,7 +59,7 @@ def _hold(cloud: Cloud, stage: Stage, live: Deployment | None) -> dict[str, Any]
     return asdict(hold) if hold else None
 
 
-def _deviation(stage: Stage, live: Deployment | None) -> dict[str, Any] | None:
+def _deviation(cloud: Cloud, stage: Stage, live: Deployment | None) -> dict[str, Any] | None:
     """Say how the endpoint differs from what is live, since when, and which commands end that."""
     if not stage.deviates or stage.releasing or live is None:
         return None
@@ -65,7 +67,7 @@ def _deviation(stage: Stage, live: Deployment | None) -> dict[str, Any] | None:
         "since": (stage.deviation or {})["at"],
         "faults": stage.known_faults,
         "commands": [
-            deviating.way_back(live),
+            deviating.way_back(cloud, live),
             f"rollback {stage.pipeline} --stage {stage.name}",
             f"retire {stage.pipeline} --stage {stage.name}",
         ],

@@ -235,6 +235,7 @@ def _release(
     return {
         "release_id": release_id,
         "cause": release.cause if release else None,
+        "is_rollback": release.is_rollback if release else None,
         "actor": release.actor if release else None,
         "status": release.status if release else None,
         "reasons": list(release.reasons) if release else [],
