@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import typer
 
 from sluice.domain import wording
+from sluice.services import arrivals
 from sluice.services.views import data, uploads
 from sluice_cli import data_release, lookup, reasons
 from sluice_cli.errors import EXIT_REJECTED
@@ -138,6 +140,7 @@ def list_data(
     page = page_of(target.cloud, name, after, limit)
     found = [*map(uploads.shown, page.items)]
     waiting = {} if quarantined or after else data.what_waits(target.cloud, name)
+    gone = set() if quarantined else set(arrivals.deleted(target.cloud, name))
     last = {item["key"]: item["arrived_at"] for item in sorted(found, key=lambda each: each["arrived_at"])}
 
     def text() -> None:
@@ -150,7 +153,7 @@ def list_data(
                     item["size_bytes"],
                     age(item["arrived_at"]),
                     short(item.get("dataset_version")),
-                    item.get("reason") or _since(item, last[item["key"]]),
+                    item.get("reason") or _since(item, last[item["key"]], gone),
                 )
                 for item in found
             ),
@@ -166,11 +169,18 @@ def list_data(
     show({"pipeline": name, "arrivals": found, "next_after": page.after, **waiting}, as_json, text)
 
 
-def _since(item: dict[str, Any], last_at: str) -> str | None:
-    """Say what became of an object since it was included: `last_at` is when its key's last one arrived."""
+def _since(item: dict[str, Any], last_at: str, deleted: Collection[str]) -> str | None:
+    """Say what became of an object since it was included: `last_at` is when its key's last one arrived.
+
+    `deleted` are those that were deleted since the last data set, up to a page of them.
+    """
     if item["arrived_at"] < last_at:
         return "overwritten since"
-    return "deleted since; a build leaves it out" if item.get("gone") else None
+    if not item.get("gone"):
+        return None
+    if item["key"] in deleted:
+        return "deleted since; the next build leaves it out"
+    return "deleted since" if len(deleted) == arrivals.PAGE else "deleted since; no longer in the data set"
 
 
 def print_waiting(waiting: dict[str, Any]) -> None:

@@ -10,13 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.domain import failures
+from sluice.domain import failures, wording
 from sluice.domain.config import restore
 from sluice.domain.config.models import Serve
 from sluice.domain.release import answers
 from sluice.domain.release import scaling as rules
 from sluice.domain.release.errors import SmokeTestFailedError
-from sluice.domain.wording import shorten
 from sluice.services import building, deploying, model_packages, releasing, views
 from sluice_cli import lookup, outlook
 from sluice_cli.data_commands import print_waiting
@@ -131,7 +130,8 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
 def _print_release(item: dict[str, Any], stage: dict[str, Any], version: str) -> None:
     """Print what is being released, or that nothing could be after a rejection."""
     if stage["releasing"]:
-        out.print("    releasing", stage["releasing"])
+        doing = "releasing" if stage["takes_back"] is None else f"taking v{stage['takes_back']} back:"
+        out.print(f"    {doing} {stage['releasing']}")
         if shadow := stage["shadow"]:
             trying = f"v{shadow['version']} answers too, for nobody"
             out.print(f"    [cyan]shadow[/]: {trying}: {escape(shadow['said'])}")
@@ -168,8 +168,7 @@ def print_status(item: dict[str, Any]) -> None:
     out.print(f"[bold]{item['pipeline']}[/] project {short(item['project_version'])}")
     _print_last_run(item)
     _print_last_release(item["last_release"])
-    arrivals = ", ".join(f"{count} {name}" for name, count in sorted(item["arrivals"].items()))
-    out.print(f"  objects  {arrivals or 'none yet'}")
+    _print_data(item)
     for line in outlook.lines(item["costs"]):
         out.print(f"  {line}")
     for stage in item["stages"]:
@@ -185,11 +184,24 @@ def print_status(item: dict[str, Any]) -> None:
     for recall in item.get("recalls") or ():
         _print_recall(recall)
     for arrival in item["quarantined"]:
-        said = escape(shorten(arrival["reason"], _REASON))
+        said = escape(wording.shorten(arrival["reason"], _REASON))
         out.print(f"  [yellow]quarantined[/] {escape(arrival['key'])}: {said}")
     for entry in item["timeline"]:
         subject = short(entry["subject"]) if _DIGEST.fullmatch(entry["subject"]) else entry["subject"]
         out.print(f"  {entry['at']}  {escape(subject)}  {escape(entry['event'])}", style="dim")
+
+
+def _print_data(item: dict[str, Any]) -> None:
+    """Print what is in the data set that the next build begins with, and how many objects are in none yet."""
+    if held := item["data_set"]:
+        rows = "" if held["rows"] is None else f", {wording.count(held['rows'], 'row')}"
+        out.print(
+            f"  data set {short(held['dataset_version'])}: {wording.count(held['objects'], 'object')}{rows}"
+        )
+    others = {name: count for name, count in sorted(item["arrivals"].items()) if name != "included"}
+    said = ", ".join(f"{wording.number(count)} {wording.objects(name)}" for name, count in others.items())
+    if said or not held:
+        out.print(f"  objects  {said or 'none yet'}")
 
 
 def _print_recall(recall: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ def _consider(cloud: Cloud, pipeline: str, awaited: Collection[str | None]) -> N
         logger.debug("asked again later", extra={"pipeline": pipeline})
         return
     now = from_iso(cloud.now())
-    outlook = deciding.decide(cloud, state, now)
+    outlook = deciding.decide(cloud, state, now, tells_overwritten=True)
     _log(pipeline, outlook)
     decision = outlook.decision
     if isinstance(decision, StartBuild):

@@ -133,6 +133,11 @@ def test_an_object_that_was_deleted_since_is_listed_as_such(
     said = f"deleted 1 object since the last data set: the next run trains without: {key}"
     assert said in shown
     assert said in " ".join(CliRunner().invoke(main.app, ["status", PIPELINE]).stdout.split())
+    assert "deleted since; the next build leaves it out" in shown
+    world.later(minutes=1)
+    assert world.build("b.csv", b"x,y\n7,1\n") == "registered"
+    shown = CliRunner().invoke(main.app, ["data", "list", PIPELINE]).stdout
+    assert "deleted since; no longer in the data set" in shown
 
 
 def test_an_object_that_was_overwritten_since_is_listed_as_such(
@@ -220,7 +225,7 @@ def test_a_build_that_may_not_start_yet_is_shown_with_when_and_why(world: World,
     until = {"at": to_iso(started + timedelta(hours=1)), "reason": "cooldown of 3600 s"}
     assert next_build(world, target) == until
     world.later(hours=1)
-    assert next_build(world, target) == {"at": world.cloud.now.at, "reason": "1 new object"}
+    assert next_build(world, target) == {"at": world.cloud.now.at, "reason": "1 object uploaded"}
 
 
 def test_a_push_that_waits_for_a_build_is_shown_with_when_and_why(world: World, target: Target) -> None:

@@ -18,6 +18,7 @@ STAGE = {
     "is_batch": False,
     "releasing": None,
     "shadow": None,
+    "takes_back": None,
     "alarms": [],
     "guard_faults": [],
     "recoveries": [],
@@ -35,6 +36,7 @@ def said(capsys: pytest.CaptureFixture[str], **item: Any) -> str:
         "group": "sluice--m",
         "last_run": None,
         "last_release": None,
+        "data_set": None,
         "arrivals": {},
         "next_build": None,
         "costs": {"estimate": None, "month": None, "held_back": None},
@@ -42,6 +44,22 @@ def said(capsys: pytest.CaptureFixture[str], **item: Any) -> str:
     }
     serving_commands.print_status({**empty, **item})
     return capsys.readouterr().out
+
+
+def test_what_is_in_the_data_set_is_told_apart_from_what_is_in_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "objects  none yet" in said(capsys)
+    held = {"dataset_version": "9f2c1a0b77de" + "0" * 52, "objects": 1, "rows": 3500}
+    text = said(capsys, data_set=held, arrivals={"included": 1, "building": 2, "pending": 1200})
+    assert "data set 9f2c1a0b77de: 1 object, 3,500 rows" in text
+    assert "objects  2 taken up by a run, 1,200 waiting" in text
+    assert "objects  " not in said(capsys, data_set=held, arrivals={"included": 1})
+
+
+def test_a_rollback_under_way_says_what_it_takes_back(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, stages=[{**STAGE, "releasing": "m-v2-back-5e0d93a7", "takes_back": 2}])
+    assert "taking v2 back: m-v2-back-5e0d93a7" in text
 
 
 def test_a_rejected_model_that_serves_all_the_same_is_named_with_what_ends_it(

@@ -86,7 +86,7 @@ def test_a_run_says_how_many_objects_it_gained_and_how_many_were_deleted(world: 
     world.upload("f.csv", b"x,y\n9,1\n")
     assert world.build("g.csv", b"x,y\n6,1\n") == "registered"
     run = world.catalog_run("reviews-00002")
-    assert run["cause"] == "3 new objects, 3 deleted"
+    assert run["cause"] == "2 new objects, 1 overwritten, 3 deleted"
     assert run["data_changes"] == {"new": 2, "overwritten": 1, "deleted": 3}
     assert noted(world, "dataset versioned")[1][1].endswith("; 2 objects new, 1 overwritten, 3 deleted")
 

@@ -73,7 +73,7 @@ def test_a_build_makes_so_many_requests(counted: tuple[World, Asked]) -> None:
     assert world.build("b.csv", b"x,y\n3,1\n4,0\n") == "registered"
     assert asked == {
         "record_arrival": (13, 11),
-        "start_build": (6, 4),
+        "start_build": (7, 5),
         "snapshot_dataset": (12, 3),
         "validate_data": (17, 4),
         "start_job": (20, 20),

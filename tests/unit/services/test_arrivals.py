@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 
 import fakes
-from build_world import PIPELINE
+from build_world import PIPELINE, Invoke, World
 from sluice.catalog import keys
 from sluice.catalog.records.arrivals import Arrival
 from sluice.services import arrivals
 from sluice.services.views import uploads
 
 AT = "2026-11-24T09:00:00.000Z"
+
+
+@pytest.fixture
+def world(cloud: fakes.Cloud, invoke: Invoke) -> World:
+    return World(cloud, invoke)
 
 
 def arrived(cloud: fakes.Cloud, name: str, version: str = "v1", state: str = keys.SETTLED) -> Arrival:
@@ -51,22 +56,41 @@ def test_what_is_gone_is_noted_on_the_settled_versions_of_that_object_alone(clou
     assert [each.key for each in settled if each.gone] == [f"{PIPELINE}/a.csv"]
 
 
-@pytest.mark.parametrize("keeps_settling", [False, True])
-def test_what_settles_while_it_is_counted_is_never_counted_twice(
-    cloud: fakes.Cloud, monkeypatch: pytest.MonkeyPatch, keeps_settling: bool
+def test_the_data_set_is_counted_as_it_is_and_not_by_what_ever_was_in_one(world: World) -> None:
+    world.push()
+    world.upload("a.csv")
+    assert uploads.counts(world.cloud, PIPELINE, 0) == {"pending": 1}
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert uploads.counts(world.cloud, PIPELINE, 0) == {"included": 2}
+    world.upload("b.csv", b"x,y\n4,1\n")
+    assert uploads.counts(world.cloud, PIPELINE, 0) == {"included": 2, "pending": 1}
+    assert world.build("c.csv", b"x,y\n5,1\n") == "registered"
+    # Four objects arrived, of which three are in the data set.
+    assert uploads.counts(world.cloud, PIPELINE, 2) == {"included": 3, "quarantined": 2}
+    held = uploads.data_set(world.cloud, PIPELINE)
+    assert held is not None
+    assert (held["objects"], held["rows"]) == (3, 4)
+
+
+def test_what_a_run_took_up_is_counted_once_it_is_in_the_data_set_or_before(
+    cloud: fakes.Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(9):
         arrived(cloud, f"{number}.csv", state=keys.WAITING)
-    read = arrivals.waiting
-
-    def settling(*args: Any) -> list[Arrival]:
-        found = read(*args)
-        if found and (keeps_settling or len(found) == 9):
-            assert arrivals.settle_these(cloud, PIPELINE, found[:2])
-        return found
-
-    monkeypatch.setattr(arrivals, "waiting", settling)
+    assert uploads.counts(cloud, PIPELINE, 0) == {"building": 9}
+    held = {"dataset_version": None, "objects": 9}
+    monkeypatch.setattr(uploads, "data_set", lambda *_: held)
     assert uploads.counts(cloud, PIPELINE, 0) == {"included": 9}
+
+
+def test_what_overwrites_is_told_from_what_is_new(cloud: fakes.Cloud) -> None:
+    for name in ("a.csv", "a.csv#1", "b.csv"):
+        arrived(cloud, name)
+    gone = arrivals.taken_up(cloud, PIPELINE, f"{PIPELINE}/b.csv")
+    arrivals.mark_gone(cloud, gone, is_gone=True)
+    named = [f"{PIPELINE}/{name}" for name in ("a.csv", "b.csv", "c.csv")]
+    assert arrivals.overwritten(cloud, PIPELINE, named) == 1
+    assert arrivals.overwritten(cloud, PIPELINE, named * 50) is None
 
 
 def test_of_two_that_set_aside_at_once_the_later_says_that_there_is_more(

@@ -9,6 +9,14 @@ from datetime import UTC, datetime, timedelta
 from sluice.domain.config.base import ColumnType
 
 TEXT_MAX = 80
+# What the states of objects are called.
+_OBJECTS = {
+    "included": "in the data set",
+    "building": "taken up by a run",
+    "pending": "waiting",
+    "control": "of batches",
+    "quarantined": "quarantined",
+}
 # In the order in which people are told of them.
 _CHANGES = ("new", "overwritten", "deleted", "left out")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,6 +56,11 @@ def changes(counted: Mapping[str, int]) -> str:
     """Write how one set of objects differs from another: `2 objects new, 3 deleted`, always in this order."""
     (first, many), *others = sorted(counted.items(), key=lambda each: _CHANGES.index(each[0]))
     return ", ".join([f"{count(many, 'object')} {first}", *(f"{number(n)} {how}" for how, n in others)])
+
+
+def objects(status: str) -> str:
+    """Write what objects of a status are: `in the data set`, `waiting`."""
+    return _OBJECTS.get(status, status)
 
 
 def share(value: float) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PAGE = 1000
 # For more keys than this, read a range and select from it.
 _KEYS_MAX = 1000
+# Whether a key was settled before is asked for so many keys, by so many of its versions.
+_ASKED_MAX, _VERSIONS_SEEN = 100, 10
 
 
 def find(cloud: Cloud, pipeline: str, key: str, version_id: str) -> Arrival | None:
@@ -134,6 +136,19 @@ def _between(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> Iterator[I
         prefixes = sorted(keys.versions_prefix(state, key) for key in wanted)
         span = prefixes[0], f"{prefixes[-1]}\U0010ffff"
         yield from _paged(partial(cloud.catalog.query, keys.partition(pipeline), between=span, limit=PAGE))
+
+
+def overwritten(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> int | None:
+    """Count the keys where a data set had an object that was not deleted since; None for very many keys."""
+    if len(wanted) > _ASKED_MAX:
+        return None
+    return sum(on_each(wanted, lambda key: _is_settled(cloud, pipeline, key)))
+
+
+def _is_settled(cloud: Cloud, pipeline: str, key: str) -> bool:
+    prefix = keys.versions_prefix(keys.SETTLED, key)
+    found = cloud.catalog.query(keys.partition(pipeline), prefix, limit=_VERSIONS_SEEN)
+    return any(item["key"] == key and not item.get("gone") for item in found)
 
 
 def touch(cloud: Cloud, pipeline: str, key: str, *, is_deleted: bool = False) -> None:

@@ -37,8 +37,11 @@ class Outlook:
     deleted: Sequence[str] = ()
 
 
-def decide(cloud: Cloud, pipeline: Pipeline, now: datetime) -> Outlook:
-    """Decide for a pipeline that has a project."""
+def decide(cloud: Cloud, pipeline: Pipeline, now: datetime, *, tells_overwritten: bool = False) -> Outlook:
+    """Decide for a pipeline that has a project.
+
+    `tells_overwritten` has a build's cause say which uploads are new, for which their keys are asked for.
+    """
     name = pipeline.name
     pushed, waiting = together(
         partial(building.find_project, cloud, name, pipeline.project_version),
@@ -51,5 +54,9 @@ def decide(cloud: Cloud, pipeline: Pipeline, now: datetime) -> Outlook:
     pending = governor.pending(batches.ready(found))
     # Other modes leave data out anyway, and which of them were deleted says nothing of the next data set.
     missed = len(deleted) if project.data.mode == "append" else 0
-    decision = governor.decide(pipeline, pending, governor.Policy.of(project), now, missed)
+    decide = partial(governor.decide, pipeline, pending, governor.Policy.of(project), now, missed)
+    decision = decide(None)
+    is_start = tells_overwritten and isinstance(decision, governor.StartBuild)
+    if is_start and governor.is_for_uploads(pipeline, pending):
+        decision = decide(arrivals.overwritten(cloud, name, {each.key for each in pending}))
     return Outlook(decision, pending, batches.incomplete(found), pushed, deleted)

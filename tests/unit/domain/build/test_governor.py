@@ -36,15 +36,32 @@ def arrival(seconds: float, key: str = "a") -> Arrival:
     return Arrival("reviews", key, "1", 1, to_iso(at(-9999)), "pending", recorded_at=known)
 
 
+@pytest.mark.parametrize(
+    ("overwritten", "cause"),
+    [
+        (0, "2 new objects, 3 deleted"),
+        (1, "1 new object, 1 overwritten, 3 deleted"),
+        (2, "2 objects overwritten, 3 deleted"),
+        (None, "2 objects uploaded, 3 deleted"),
+    ],
+)
+def test_the_cause_tells_new_objects_from_those_that_were_overwritten(
+    overwritten: int | None, cause: str
+) -> None:
+    decision = decide(FRESH, [arrival(0), arrival(30)], POLICY, at(90), 3, overwritten)
+    assert isinstance(decision, StartBuild)
+    assert decision.reason == cause
+
+
 def test_a_batch_is_complete_after_its_quiet_period() -> None:
     assert decide(FRESH, [arrival(0)], POLICY, at(59)) == WaitUntil(at(60), "quiet period of 60 s")
-    assert decide(FRESH, [arrival(0)], POLICY, at(60)) == StartBuild("1 new object", "2026-03-01", 1)
+    assert decide(FRESH, [arrival(0)], POLICY, at(60)) == StartBuild("1 object uploaded", "2026-03-01", 1)
 
 
 def test_each_arrival_prolongs_the_quiet_period() -> None:
     pending = [arrival(30, "b"), arrival(0)]
     assert decide(FRESH, pending, POLICY, at(60)) == WaitUntil(at(90), "quiet period of 60 s")
-    assert decide(FRESH, pending, POLICY, at(90)) == StartBuild("2 new objects", "2026-03-01", 1)
+    assert decide(FRESH, pending, POLICY, at(90)) == StartBuild("2 objects uploaded", "2026-03-01", 1)
 
 
 def test_nothing_is_built_without_a_project() -> None:
@@ -106,12 +123,14 @@ def test_a_used_budget_waits_for_the_next_utc_day() -> None:
     assert decide(state, [arrival(-100)], POLICY, NOON) == WaitUntil(
         midnight, "daily budget of 3 used", is_budget=True
     )
-    assert decide(state, [arrival(-100)], POLICY, midnight) == StartBuild("1 new object", "2026-03-02", 1)
+    assert decide(state, [arrival(-100)], POLICY, midnight) == StartBuild(
+        "1 object uploaded", "2026-03-02", 1
+    )
 
 
 def test_the_budget_counts_up_within_its_day() -> None:
     state = replace(FRESH, budget_day="2026-03-01", budget_used=2)
-    assert decide(state, [arrival(-100)], POLICY, NOON) == StartBuild("1 new object", "2026-03-01", 3)
+    assert decide(state, [arrival(-100)], POLICY, NOON) == StartBuild("1 object uploaded", "2026-03-01", 3)
 
 
 def test_the_budget_counts_builds_of_its_day_alone() -> None:

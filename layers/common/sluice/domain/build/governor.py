@@ -77,15 +77,24 @@ def pending(ready: Iterable[Batch]) -> list[Arrival]:
 
 
 def decide(
-    pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: datetime, deleted: int = 0
+    pipeline: Pipeline,
+    pending: Sequence[Arrival],
+    policy: Policy,
+    now: datetime,
+    deleted: int = 0,
+    overwritten: int | None = None,
 ) -> Decision:
-    """Decide for one pipeline; `now` is aware. The cause says how many objects were `deleted`."""
+    """Decide for one pipeline; `now` is aware.
+
+    The cause says how many objects were `deleted`, and how many of what is pending were `overwritten`; None
+    if nobody counted these.
+    """
     if not pipeline.project_version:
         return NothingDue("no project was pushed")
     day = _day(now)
     if pipeline.recalled_key is not None and pipeline.in_flight is None:
         return StartBuild(f"recall of {pipeline.recalled_key}", day, pipeline.builds_on(day), is_recall=True)
-    cause = _cause(pipeline, pending, deleted)
+    cause = _cause(pipeline, pending, deleted, overwritten)
     if cause is None:
         return NothingDue(_nothing(pending))
     if pipeline.in_flight is not None:
@@ -96,11 +105,18 @@ def decide(
     return StartBuild(cause, day, pipeline.builds_on(day) + 1)
 
 
-def _cause(pipeline: Pipeline, pending: Sequence[Arrival], deleted: int) -> str | None:
+def is_for_uploads(pipeline: Pipeline, pending: Iterable[Arrival]) -> bool:
+    """Tell whether a build, unless it is a recall's, is for what was uploaded since the last one."""
+    return not pipeline.retrain_cause and any(arrival.failed_run is None for arrival in pending)
+
+
+def _cause(
+    pipeline: Pipeline, pending: Sequence[Arrival], deleted: int, overwritten: int | None
+) -> str | None:
     if pipeline.retrain_cause and (pending or pipeline.has_data):
         return pipeline.retrain_cause
-    if any(arrival.failed_run is None for arrival in pending):
-        return _objects(len(pending), "new object") + (f", {deleted} deleted" if deleted else "")
+    if is_for_uploads(pipeline, pending):
+        return _uploaded(len(pending), overwritten) + (f", {deleted} deleted" if deleted else "")
     # Another project version tries again what a failed run took up.
     is_other = pipeline.built_project_version != pipeline.project_version
     if (pending and is_other) or (pipeline.has_data and pipeline.is_project_new):
@@ -116,6 +132,16 @@ def _nothing(pending: Sequence[Arrival]) -> str:
     count = _objects(len(pending), "object")
     way = f"built with the next upload or push, or by `sluice retry {run}`"
     return f"{run} ended without using {count}, {way}"
+
+
+def _uploaded(count: int, overwritten: int | None) -> str:
+    """Say what came: `2 new objects, 1 overwritten`."""
+    if overwritten is None:
+        return f"{_objects(count, 'object')} uploaded"
+    if overwritten == count:
+        return f"{_objects(count, 'object')} overwritten"
+    new = _objects(count - overwritten, "new object")
+    return f"{new}, {overwritten} overwritten" if overwritten else new
 
 
 def _objects(count: int, noun: str) -> str:

@@ -87,6 +87,8 @@ def _known_keys(cloud: Cloud, pipeline: Pipeline, runs_shown: int = 1) -> list[k
     found += [keys.package_key(arn) for arn in packages.newest(pipeline)]
     if pipeline.project_version:
         found.append(keys.project_key(name, pipeline.project_version))
+    if pipeline.dataset_version:
+        found.append(keys.dataset_key(name, pipeline.dataset_version))
     if pipeline.last_release:
         found.append(keys.release_key(name, pipeline.last_release))
     return found

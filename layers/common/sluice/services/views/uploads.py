@@ -19,8 +19,6 @@ from sluice.services.side_by_side import on_each
 PAGE = 1000
 # The status names so many quarantined objects.
 _SHOWN_ASIDE = 20
-# What settles while it is counted is looked at again so often.
-_LOOKS = 3
 _STATES = (keys.WAITING, keys.QUARANTINED, keys.SETTLED)
 _PREFIXES = {"waiting": keys.WAITING, "quarantined": keys.QUARANTINED, "included": keys.SETTLED}
 Keep = Callable[[Cloud, str, Sequence[Arrival]], list[Arrival]]
@@ -112,25 +110,33 @@ def _may_be_aside(cloud: Cloud, pipeline: Pipeline) -> bool:
 
 
 def counts(cloud: Cloud, pipeline: str, aside: int) -> dict[str, int]:
-    """Count arrived objects by status; `aside` is the number of quarantined ones.
+    """Count objects by status: `included` are those of the last valid data set, and not what ever was in one.
 
-    What settles meanwhile is counted at the one place or at the other, and not twice.
+    `building` are those that a run took up whose data were not judged yet; `aside` is the number of
+    quarantined ones.
     """
-    settled, found = _settled_and_waiting(cloud, pipeline)
-    found["included"] += settled
-    found["quarantined"] = aside
+    # Read what waits first: what a data set has in between is not lost, and known by the version.
+    waiting = arrivals.waiting(cloud, pipeline)
+    held = data_set(cloud, pipeline)
+    version, objects = (held["dataset_version"], int(held["objects"] or 0)) if held else ("", 0)
+    found = Counter[str](
+        "building" if arrival.is_included else arrival.status
+        for arrival in waiting
+        if not (arrival.is_included and arrival.dataset_version == version)
+    )
+    found |= {"included": objects, "quarantined": aside}
     return {status: count for status, count in found.items() if count}
 
 
-def _settled_and_waiting(cloud: Cloud, pipeline: str) -> tuple[int, Counter[str]]:
-    """Read both as of one moment; while arrivals keep settling, rather leave some out than repeat them."""
-    settled = arrivals.counted(cloud, pipeline) or 0
-    for _ in range(_LOOKS):
-        found = Counter[str](arrival.status for arrival in arrivals.waiting(cloud, pipeline))
-        before, settled = settled, arrivals.counted(cloud, pipeline) or 0
-        if settled == before:
-            break
-    return before, found
+def data_set(cloud: Cloud, pipeline: str) -> dict[str, Any] | None:
+    """Return the last valid data set in numbers, which the next build begins with; None before the first."""
+    item = cloud.catalog.get(keys.pipeline_key(pipeline))
+    version = Pipeline.of(item).dataset_version if item else None
+    found = cloud.catalog.get(keys.dataset_key(pipeline, version)) if version else None
+    if found is None:
+        return None
+    numbers = {name: found.get(name) for name in ("objects", "rows", "size_bytes", "created_at")}
+    return {"dataset_version": version, **numbers}
 
 
 def newest(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> dict[str, Arrival]:
