@@ -120,7 +120,8 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
     if hold := stage["hold"]:
         ends = invocation.command(hold["command"])
         out.print(
-            f"    [yellow]{hold['why']}[/] since {age(hold['since'])}: {escape(hold['reason'])}; `{ends}`"
+            f"    [yellow]{hold['why']}[/] since {age(hold['since'])}: {escape(hold['reason'])};"
+            f" `{ends}` ends that"
         )
     _print_recoveries(item, stage)
     for fault in stage["guard_faults"]:

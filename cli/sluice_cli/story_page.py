@@ -161,20 +161,29 @@ def _shift(shift: Part) -> str:
 
 def _event(event: Part) -> str:
     detail = f": {event['detail']}" if event["detail"] else ""
-    return f"{shown(event['at'])} {escape(event['event'] + detail)}"
+    often = f" {event['times']} times until {shown(event['until'])}" if event.get("times") else ""
+    return f"{shown(event['at'])} {escape(event['event'] + often + detail)}"
 
 
 def _print_since(since: Part) -> None:
     windows, labels = since["windows"], since["labels"]
     for window in windows[:_SHOWN]:
-        out.print(f"  requests {shown(window['start'])}: {window['status']}{_reasons(window['reasons'])}")
+        out.print(f"  requests {_span(window)}: {window['status']}{_reasons(window['reasons'])}")
     for window in labels[:_SHOWN]:
         final = "" if window["is_final"] or window["status"] == "open" else " (an estimate)"
-        out.print(f"  labels {shown(window['start'])}: {window['status']}{final}{_said(window['reasons'])}")
+        out.print(f"  labels {_span(window)}: {window['status']}{final}{_said(window['reasons'])}")
     for event in since["events"]:
         out.print(f"  {_event(event)}")
     if not (windows or labels or since["events"]):
         out.print("  nothing: no alarm, no rollback, no window of monitoring")
+
+
+def _span(window: Part) -> str:
+    """Write when a window began, or from when to when windows with one verdict were."""
+    if window["windows"] == 1:
+        return shown(window["start"])
+    many = wording.count(window["windows"], "window")
+    return f"{shown(window['start'])} to {shown(window['end'])} ({many})"
 
 
 def _reasons(by_concern: Mapping[str, Sequence[str]]) -> str:

@@ -12,7 +12,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes import arrivals as changes
 from sluice.catalog.records.arrivals import Arrival, ArrivalStatus, UnclaimedArrival
 from sluice.catalog.records.builds import Pipeline
-from sluice.domain import locations
+from sluice.domain import locations, wording
 from sluice.domain.data import uploads
 from sluice.domain.data.uploads import Classification
 from sluice.domain.nearest import nearest
@@ -78,7 +78,7 @@ def _record(
     """Record the arrival; False if its digest takes longer than this function may run."""
     pipeline, heard_at = str(verdict.pipeline), cloud.now()
     event = "batch marked" if status == "control" else "data arrived"
-    noted = noting(pipeline, _arrived_at(head), head.key, event, f"{head.size_bytes} bytes")
+    noted = noting(pipeline, _arrived_at(head), head.key, event, wording.count(head.size_bytes, "byte"))
     if (arrival := arrivals.find(cloud, pipeline, head.key, head.version_id)) is None:
         sha256 = hashing.digest(cloud, head, context.get_remaining_time_in_millis)
         if sha256 is None:

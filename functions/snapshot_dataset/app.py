@@ -345,7 +345,8 @@ def _record(cloud: Cloud, task: BuildTask, made: _Made) -> None:
         builds.read_data(task.pipeline, task.run_id, head.version, made.changes),
         builds.index_reader(task.pipeline, task.run_id, head.version, now),
     )
-    detail = f"{head.version[:12]}: {wording.count(head.objects, 'object')}, {head.size_bytes} bytes"
+    held = f"{wording.count(head.objects, 'object')}, {wording.count(head.size_bytes, 'byte')}"
+    detail = f"{head.version[:12]}: {held}"
     detail += f"; {wording.changes(made.changes)}" if made.changes else ""
     noted = noting(task.pipeline, now, task.run_id, "dataset versioned", detail)
     if not cloud.catalog.apply(add_dataset(dataset), index_dataset(dataset), *read, noted):

@@ -15,7 +15,7 @@ from sluice import wiring
 from sluice.catalog import keys
 from sluice.catalog.changes import Change, builds, data
 from sluice.catalog.records.builds import Pipeline
-from sluice.domain import failures, times
+from sluice.domain import failures, times, wording
 from sluice.domain.build.errors import BuildError
 from sluice.domain.config.models import Data
 from sluice.domain.data import leaves
@@ -387,7 +387,7 @@ def _record(cloud: Cloud, task: ValidateDataTask, begun: Begun, verdict: Mapping
             # Judged objects outside the base of later versions would be left out for ever.
             base.append(builds.base_on(task.pipeline, task.dataset_version, task.run_id))
     event = "data valid" if is_valid else "data rejected"
-    detail = "; ".join(reasons) or f"{rows} rows"
+    detail = "; ".join(reasons) or wording.count(rows, "row")
 
     def record(at: str) -> list[Change]:
         return [*accepted, noting(task.pipeline, at, task.run_id, event, detail)]

@@ -348,7 +348,11 @@ def test_what_a_person_pinned_is_said_where_it_serves_and_can_be_let_go(
     shown = page(released.cloud, path)
     assert "they only call a person: ada pinned v1: until Monday" in shown.words
     assert [form["action"] for form in shown.forms] == ["/acts/let-go"]
-    assert "pinned" in page(released.cloud, "/").words
+    ends = f"sluice pin {RELEASES} --stage production --off ends that"
+    for path in ("/", f"/pipelines/{RELEASES}", f"/pipelines/{RELEASES}/why"):
+        words = page(released.cloud, path).words
+        assert "ada pinned v1: until Monday" in words
+        assert ends in words
 
 
 def test_a_shadow_is_shown_with_how_it_does_beside_what_serves(released: release_world.World) -> None:

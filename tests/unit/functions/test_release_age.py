@@ -14,7 +14,7 @@ from sluice.catalog import keys
 from sluice.catalog.records.releases import Deployment, Release
 
 # Items that `reconcile`, an alarm and the rollback that follows read, whatever there was before.
-READ_MAX = 71
+READ_MAX = 73
 
 
 @pytest.fixture

@@ -399,7 +399,7 @@ def test_a_missing_or_short_result_is_told(live: BatchWorld) -> None:
     live.upload("b.csv")
     live.score(live.job(1), ("a.csv", b"great\n"))
     live.score(live.job(2))
-    assert live.transform(1)["faults"] == ["a.csv: 2 rows, but 1 answers"]
+    assert live.transform(1)["faults"] == ["a.csv: 2 rows, but 1 answer"]
     assert live.transform(2)["faults"] == ["b.csv: the transform wrote no result"]
 
 

@@ -114,6 +114,47 @@ def test_alarms_windows_and_notes_since_are_of_this_release_alone(world: World, 
     assert sorted(each["event"] for each in since["events"]) == ["alarm", "monitoring"]
 
 
+def test_windows_of_one_verdict_and_what_they_said_again_and_again_are_told_together(world: World) -> None:
+    live, now = str(world.stage()["live"]), world.cloud.now.at
+    starts = [f"2026-12-01T00:0{number}:00.000Z" for number in range(6)]
+    world.cloud.catalog.create(
+        Watch(PIPELINE, "production", live, now, recent=starts[::-1], recent_labels=[]).item()
+    )
+    for number, start in enumerate(starts):
+        moved = number in (2, 3, 4)
+        window = Window(
+            PIPELINE,
+            "production",
+            start,
+            start.replace(":00.000", ":59.000"),
+            live,
+            1,
+            "violated" if moved else "ok",
+            now,
+            start,
+            rows=10,
+            reasons={"drift": [f"x moved by {number}"]} if moved else {},
+        )
+        world.cloud.catalog.create(window.item())
+        if moved:
+            world.later(minutes=1)
+            timeline.note(
+                world.cloud, PIPELINE, world.cloud.now(), f"production {live}", "monitoring", f"by {number}"
+            )
+    since = told(world)["since"]
+    said = [(each["status"], each["start"], each["end"][:16], each["windows"]) for each in since["windows"]]
+    assert said == [
+        ("ok", starts[5], "2026-12-01T00:05", 1),
+        ("violated", starts[2], "2026-12-01T00:04", 3),
+        ("ok", starts[0], "2026-12-01T00:01", 2),
+    ]
+    assert [each["rows"] for each in since["windows"]] == [10, 30, 20]
+    assert since["windows"][1]["reasons"] == {"drift": ["x moved by 4"]}
+    (event,) = since["events"]
+    assert (event["times"], event["detail"]) == (3, "by 4")
+    assert event["at"] < event["until"]
+
+
 def test_a_version_that_a_rollback_put_back_says_what_was_taken_back_and_why(world: World) -> None:
     world.approve(world.register(2))
     world.later(hours=1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from sluice.domain.config.base import ColumnType
+if TYPE_CHECKING:
+    from sluice.domain.config.base import ColumnType
 
 TEXT_MAX = 80
 # What the states of objects are called.

@@ -74,8 +74,8 @@ def restore(cloud: Cloud, run: Run, version: str) -> str:
     objects = datasets.find_manifest(cloud, run.pipeline, version).objects
     if len(objects) > RESTORED_MAX:
         raise DatasetChangedError(
-            f"objects of the data set {version[:12]} have changed, and of {len(objects)} objects the earlier "
-            f"versions cannot be put together again: of at most {RESTORED_MAX}"
+            f"objects of the data set {version[:12]} have changed, and of {len(objects):,} objects the "
+            f"earlier versions cannot be put together again: of at most {RESTORED_MAX}"
         )
     folder = building.locations(cloud, run.pipeline).restored(run.run_id)
     gone = [key for key in on_each(objects, lambda obj: _restore(cloud, obj, folder)) if key]

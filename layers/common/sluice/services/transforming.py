@@ -48,7 +48,7 @@ def take(cloud: Cloud, pipeline: str, head: ObjectHead) -> str:
         return "refused"
     if not cloud.catalog.apply(*changes.add_input(new)):
         return "known"
-    note(cloud, pipeline, arrived_at, head.key, "batch arrived", f"{head.size_bytes} bytes")
+    note(cloud, pipeline, arrived_at, head.key, "batch arrived", wording.count(head.size_bytes, "byte"))
     return "recorded"
 
 

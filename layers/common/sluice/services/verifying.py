@@ -99,7 +99,7 @@ def _artifact(cloud: Cloud, artifact: Mapping[str, Any]) -> Finding:
         if head is None:
             return Finding("artifact", name, "gone", detail=artifact["uri"])
         same = head.size_bytes == size_bytes
-        told = "" if same else f"it has {head.size_bytes} bytes, not {size_bytes}"
+        told = "" if same else f"it has {head.size_bytes:,} bytes, not {size_bytes:,}"
         return Finding("artifact", name, "unhashed" if same else "differs", size_bytes, told)
     # What is pinned under its digest has the plain one, however large it is.
     found = _sha256(cloud, bucket, key, version_id, size_bytes if version_id else 0)

@@ -122,7 +122,11 @@ def _columns(view: Mapping[str, Any]) -> list[list[Node]]:
 def _objects(dataset: Mapping[str, Any]) -> list[Node]:
     shown = dataset["shown"] or ()
     nodes = [Node(each["key"].rpartition("/")[2], "object", "", each["key"]) for each in shown]
-    more = [Node("more", f"{dataset['objects']} in all", "")] if dataset["objects"] > _OBJECTS_DRAWN else []
+    more = (
+        [Node("more", f"{wording.number(dataset['objects'])} in all", "")]
+        if dataset["objects"] > _OBJECTS_DRAWN
+        else []
+    )
     return nodes[:_OBJECTS_DRAWN] + more
 
 

@@ -116,7 +116,7 @@ def _cause(
     if pipeline.retrain_cause and (pending or pipeline.has_data):
         return pipeline.retrain_cause
     if is_for_uploads(pipeline, pending):
-        return _uploaded(len(pending), overwritten) + (f", {deleted} deleted" if deleted else "")
+        return _uploaded(len(pending), overwritten) + (f", {deleted:,} deleted" if deleted else "")
     # Another project version tries again what a failed run took up.
     is_other = pipeline.built_project_version != pipeline.project_version
     if (pending and is_other) or (pipeline.has_data and pipeline.is_project_new):
@@ -141,11 +141,11 @@ def _uploaded(count: int, overwritten: int | None) -> str:
     if overwritten == count:
         return f"{_objects(count, 'object')} overwritten"
     new = _objects(count - overwritten, "new object")
-    return f"{new}, {overwritten} overwritten" if overwritten else new
+    return f"{new}, {overwritten:,} overwritten" if overwritten else new
 
 
 def _objects(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _waits(pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: datetime) -> list[WaitUntil]:

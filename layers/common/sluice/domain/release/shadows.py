@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sluice.domain import wording
 from sluice.domain.release import alarms
 from sluice.lazy import dataclass
 
@@ -145,8 +146,8 @@ def faults(found: Comparison, limits: models.Shadow, release: models.Release) ->
     """Say, once all was mirrored, why the version must not serve; too few requests prove nothing."""
     if found.shadow.requests < limits.min_requests:
         return [
-            f"it got {found.shadow.requests} requests in {limits.bake_s} s, and {limits.min_requests} are "
-            "needed to compare (shadow.min_requests)"
+            f"it got {wording.count(found.shadow.requests, 'request')} in {limits.bake_s} s, and "
+            f"{wording.number(limits.min_requests)} are needed to compare (shadow.min_requests)"
         ]
     reasons = failing(found, limits, release)
     if reasons:
@@ -185,10 +186,10 @@ def said(shadow: Mapping[str, Any]) -> str:
     """Say for people how a shadow does, or did."""
     if shadow.get("requests") is None:
         return f"{shadow['percent']} % of the requests are mirrored until {shadow['until']}"
-    agree = shadow.get("agreement")
+    agree, compared = shadow.get("agreement"), wording.number(shadow.get("compared"))
     parts = [
-        f"{shadow['requests']} requests mirrored",
-        *([f"{agree:.1%} of {shadow['compared']} predictions agree"] if agree is not None else []),
+        f"{wording.count(shadow['requests'], 'request')} mirrored",
+        *([f"{agree:.1%} of {compared} predictions agree"] if agree is not None else []),
         f"errors {shadow['error_rate']:.2%} (serving {shadow['live_error_rate']:.2%})",
     ]
     if shadow.get("latency_ms") is not None and shadow.get("live_latency_ms") is not None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sluice.domain import tags
+from sluice.domain import tags, wording
 from sluice.domain.locations import BATCH
 from sluice.domain.monitor import bodies
 from sluice.domain.monitor.bodies import CaptureError
@@ -127,7 +127,7 @@ def fault(name: str, asked: int | None, answered: int | None) -> str | None:
     """Say so if a file has not an answer for each row."""
     if asked is None or answered is None or asked == answered:
         return None
-    return f"{name}: {asked} rows, but {answered} answers"
+    return f"{name}: {wording.count(asked, 'row')}, but {wording.count(answered, 'answer')}"
 
 
 def record(identity: str, at: str, request: str, answer: str, serve: models.Serve, event_id: str) -> bytes:

@@ -47,7 +47,7 @@ def _read(path: Path, folder: Path, sha256: str) -> Predictions:
         ((rows,),) = database.query(f"SELECT count(*) FROM {relation}")
         if rows > table.MAX_ROWS:
             raise PredictionsError(
-                f"has {rows} rows, at most {table.MAX_ROWS}: write a sample of the hold-out"
+                f"has {rows:,} rows, at most {table.MAX_ROWS:,}: write a sample of the hold-out"
             )
         wanted = ", ".join(f"coalesce(CAST({identifier(name)} AS VARCHAR), '')" for name in header)
         found = database.query(f"SELECT {wanted} FROM {relation}")

@@ -10,7 +10,7 @@ from datetime import timedelta
 from sluice.catalog import keys
 from sluice.catalog.changes import monitoring as changes
 from sluice.catalog.records.monitoring import TruthUpload, Window
-from sluice.domain import failures
+from sluice.domain import failures, wording
 from sluice.domain.config.monitor import span
 from sluice.domain.locations import bucket_and_key
 from sluice.domain.monitor import tables, truth
@@ -39,14 +39,14 @@ def receive(cloud: Cloud, pipeline: str, head: ObjectHead, label: str) -> Mappin
     )
     if cloud.catalog.apply(changes.add_truth(upload)):
         event = "labels received" if labels else "labels refused"
-        detail = "; ".join([f"{len(labels)} labels", *problems] if labels else problems)
+        detail = "; ".join([wording.count(len(labels), "label"), *problems] if labels else problems)
         note(cloud, pipeline, upload.received_at, head.key, event, detail)
     return labels
 
 
 def _read(cloud: Cloud, head: ObjectHead, label: str) -> truth.Truth:
     if head.size_bytes > truth.MAX_BYTES:
-        raise TruthError(f"has {head.size_bytes} bytes, at most {truth.MAX_BYTES}: upload several files")
+        raise TruthError(f"has {head.size_bytes:,} bytes, at most {truth.MAX_BYTES:,}: upload several files")
     return truth.read(b"".join(cloud.objects.chunks(head.bucket, head.key, head.version_id)), label)
 
 

@@ -47,6 +47,9 @@ def stages(run: Mapping[str, Any], steps: Sequence[Step], now: str) -> list[dict
     found += [_stage(step["step"], [step], run) for step in steps if step["step"] not in known]
     for stage in _of(run):
         mine = [step for step in steps if stage.has(step["step"])]
+        if stage.name == "evaluate":
+            # The candidate, and then the champion.
+            mine.sort(key=lambda step: str(step["step"]))
         if stage.name == "train":
             found += _rungs(mine, run)
         else:

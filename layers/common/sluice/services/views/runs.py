@@ -70,7 +70,10 @@ def log_job(step: Mapping[str, Any]) -> str | None:
 
 
 def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
-    """Return one run with its steps, gates and part of the timeline; None if there is none."""
+    """Return one run with its steps, in the order of its graph, gates and part of the timeline.
+
+    None if there is none.
+    """
     pipeline = run_id.rpartition("-")[0]
     item = cloud.catalog.get(keys.run_key(pipeline, run_id))
     if item is None:
@@ -92,12 +95,16 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         if candidates.is_candidate(step["step"]):
             encoded = step.get("detail") or {}
             step["hyperparameters"] = {name: json.loads(text) for name, text in encoded.items()}
+    stages = graph.stages(item, steps, now)
+    order = {name: place for place, name in enumerate(name for stage in stages for name in stage["steps"])}
+    # What runs beside each other began in any order.
+    steps.sort(key=lambda step: order.get(step["step"], len(order)))
     return {
         "run_id": run_id,
         "pipeline": pipeline,
         **keys.shown(item),
         "selected": _selected(steps),
-        "graph": graph.stages(item, steps, now),
+        "graph": stages,
         "model": models.model_name(cloud, pipeline, item.get("model_package_arn")),
         "model_status": _model_status(cloud, item.get("model_package_arn")),
         "steps": steps,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from sluice.catalog import keys
@@ -25,6 +26,8 @@ Part = dict[str, Any]
 # So many decisions, windows, and entries of the timeline are looked at, the newest first.
 DECISIONS, WINDOWS, ENTRIES = 20, 10, 300
 _EVER = "9"
+# What each window may say once more.
+_REPEATED = ("monitoring", "decay", "decay estimated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +290,41 @@ def _since(cloud: Cloud, live: Deployment, said: Timeline) -> Part:
         LabelWindow.of(item) for item in _read(cloud, live, watch.recent_labels if watch else (), labels=True)
     ]
     return {
-        "windows": [_window(each) for each in windows if each.release_id == live.release_id],
-        "labels": [_labels(each) for each in labels if each.release_id == live.release_id],
-        "events": _events_since(cloud, live, said),
+        "windows": _together([_window(each) for each in windows if each.release_id == live.release_id]),
+        "labels": _together([_labels(each) for each in labels if each.release_id == live.release_id]),
+        "events": _told_together(_events_since(cloud, live, said)),
     }
+
+
+def _together(windows: Sequence[Part]) -> list[Part]:
+    """Join windows that follow each other, newest first, with one verdict; `windows` says how many they are.
+
+    A minute's windows would be all that is seen. Numbers are added up, reasons are those of the newest.
+    """
+    found = []
+    for _, group in groupby(windows, lambda each: (each["status"], each.get("is_final"))):
+        newest, *older = group
+        oldest = older[-1] if older else newest
+        added = {
+            name: sum(each[name] for each in (newest, *older) if each[name] is not None)
+            for name in ("rows", "labelled")
+            if newest.get(name) is not None
+        }
+        found.append({**newest, **added, "start": oldest["start"], "windows": 1 + len(older)})
+    return found
+
+
+def _told_together(events: Sequence[Part]) -> list[Part]:
+    """Join what monitoring said again and again: the first time, what was said last, `times` and `until`."""
+    found = list[Part]()
+    for name, group in groupby(events, lambda each: each["event"]):
+        first, *later = group
+        if not later or name not in _REPEATED:
+            found += (first, *later)
+        else:
+            last = later[-1]
+            found.append({**last, "at": first["at"], "until": last["at"], "times": 1 + len(later)})
+    return found
 
 
 def _read(cloud: Cloud, live: Deployment, starts: Sequence[str] | None, *, labels: bool) -> list[Part]:

@@ -85,7 +85,7 @@ def unlike(value: float, limits: Any) -> str:
 
 
 def rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def listed(values: Any) -> str:
