@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sluice.domain import wording
+from sluice_cli.moments import shown
 from sluice_cli.output import escape, here
 from sluice_cli.project import EXAMPLES
 from sluice_cli.target import REPOSITORY, Target
@@ -28,7 +30,10 @@ def lines(continued: Mapping[str, Any] | None) -> list[str]:
     """Tell what continues, what was interrupted and what a crash damaged; empty for a new cloud."""
     if continued is None:
         return []
-    said = [f"it continues as it was at {continued['saved_at']}"]
+    if stopped_at := continued["stopped_at"]:
+        said = [f"it continues as it was when it was stopped, {shown(stopped_at)} UTC"]
+    else:
+        said = [f"it continues as it was when it was last saved, {shown(continued['saved_at'])} UTC"]
     said += _interrupted("run or release", continued["executions"])
     said += _interrupted("job", continued["jobs"])
     said += _interrupted("pipeline execution", continued["pipeline_executions"])
@@ -47,12 +52,17 @@ def about_images() -> str:
     return f"jobs and models run on Python {here_python} here, on SageMaker on {listed}: see {more}"
 
 
-def next_step(continued: Mapping[str, Any] | None) -> str:
-    """Tell what to type next."""
-    if continued is None:
+def next_step(pipelines: Sequence[Mapping[str, Any]], continued: Mapping[str, Any] | None) -> str:
+    """Tell what to type next, by the catalog's items of the pipelines that are there."""
+    fresh = "`sluice up --fresh` starts anew, " if continued else ""
+    ends = f"{fresh}`sluice down` ends it"
+    if not pipelines:
         example = here(EXAMPLES / "reviews")
-        return f"next: `sluice push {example}`, or `sluice init my-model`; `sluice down` ends it"
-    return "next: `sluice status`; `sluice up --fresh` starts anew, `sluice down` ends it"
+        return f"next: `sluice push {example}`, or `sluice init my-model`; {ends}"
+    if not any(item.get("build_seq") for item in pipelines):
+        return f"next: `sluice upload {pipelines[0]['gsi1sk']} FILE`: the model trains on it; {ends}"
+    many = wording.count(len(pipelines), "pipeline")
+    return f"next: `sluice status` shows what {many} {'does' if len(pipelines) == 1 else 'do'}; {ends}"
 
 
 def _interrupted(noun: str, names: Sequence[str]) -> list[str]:

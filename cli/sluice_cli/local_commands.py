@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sluice.services.views import pipelines
 from sluice_cli import cloud, continuing, project
 from sluice_cli import target as targets
 from sluice_cli.console import process as console
@@ -51,6 +52,7 @@ def up(
         target = targets.resolve(where="local", stack=stack, profile=None, region=None)
         continuing.wait_for_endpoints(target)
     continued = None if was_running else ready.get("continued")
+    there = pipelines.pipelines(target.cloud)
     result = {
         **{"endpoint_url": ready["endpoint_url"], "pid": ready["pid"], "stack": stack},
         "console": console.start(stack),
@@ -69,7 +71,7 @@ def up(
             out.print(differs)
         out.print("console:", escape(str(result["console"])))
         out.print(f'for AWS\'s own tools: eval "$({invocation.command("env")})"')
-        hint(continuing.next_step(continued))
+        hint(continuing.next_step(there, continued))
 
     show(result, as_json, text)
 

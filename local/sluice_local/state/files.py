@@ -61,8 +61,11 @@ class StateFiles:
             raise TornError(f"{digest[:12]} is not what was saved")
         return data
 
-    def commit(self, manifest: Manifest) -> None:
-        """Make this the newest manifest; all that it names was put before."""
+    def commit(self, manifest: Manifest, *, is_same: bool = False) -> None:
+        """Make this the newest manifest; all that it names was put before.
+
+        One that names the same (`is_same`) leaves the one before that in its place.
+        """
         # Sync in parallel, which the file system combines: one by one a burst takes ten seconds.
         with ThreadPoolExecutor(_SYNCERS) as pool:
             list(pool.map(_sync, self._unsynced))
@@ -73,8 +76,9 @@ class StateFiles:
         draft = newest.with_suffix(".draft")
         draft.write_text(json.dumps({"digest": _digest(text), "manifest": text}))
         _sync(draft)
-        with suppress(FileNotFoundError):
-            newest.replace(previous)
+        if not is_same:
+            with suppress(FileNotFoundError):
+                newest.replace(previous)
         draft.replace(newest)
         _sync(self.directory)
 

@@ -34,6 +34,8 @@ class Continued:
 
     saved_at: str
     port: int
+    # When it was stopped as it should be: until then nothing changed that was not saved.
+    stopped_at: str | None = None
     left_out: list[str] = field(default_factory=list)
     """What a crash had torn, a sentence each."""
 
@@ -49,7 +51,9 @@ class Saver:
         self._changed = threading.Event()
         self._stopping = threading.Event()
         self._bodies: dict[int, tuple[bytes, str]] = {}
-        self._saved: dict[str, Any] = next(self._files.manifests(), {}).get("parts", {})
+        last = next(self._files.manifests(), {})
+        self._saved: dict[str, Any] = last.get("parts", {})
+        self._says_stopped = bool(last.get("stopped_at"))
         self._saving = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
 
@@ -63,22 +67,25 @@ class Saver:
         self._changed.set()
         if self._thread.is_alive():
             self._thread.join(MAX_PAUSE_S)
-        self.save()
+        self.save(is_last=True)
 
     def changed(self) -> None:
         """Note a request that may have changed the cloud."""
         self._changed.set()
 
-    def save(self) -> None:
-        """Write what changed since the last save."""
+    def save(self, *, is_last: bool = False) -> None:
+        """Write what changed since the last save; the last one notes that nothing came after it."""
         with self._saving:
+            # What changes while it is written may be left out.
+            at = _now()
             bodies: dict[int, tuple[bytes, str]] = {}
             parts = {store.name: self._part(store, bodies) for store in self._stores}
             self._bodies = bodies
-            if parts != self._saved:
-                before, self._saved = self._saved, parts
+            if is_last or self._says_stopped or parts != self._saved:
+                before, self._saved, self._says_stopped = self._saved, parts, is_last
                 about = {**self._about, "format": FORMAT, "ministack": _emulator()}
-                self._files.commit({**about, "saved_at": _now(), "parts": parts})
+                times = {"saved_at": at, "stopped_at": at if is_last else None}
+                self._files.commit({**about, **times, "parts": parts}, is_same=parts == before)
                 self._files.sweep(named(before) | named(parts))
 
     def _run(self) -> None:
@@ -125,9 +132,9 @@ def resume(directory: Path, stores: list[Store]) -> Continued | None:
         return None
     if manifests[0]["format"] != FORMAT:
         other = f"all that was there: it is of format {manifests[0]['format']}, this Sluice has {FORMAT}"
-        return _told(Continued(manifests[0]["saved_at"], manifests[0]["port"], [other]))
+        return _told(Continued(manifests[0]["saved_at"], manifests[0]["port"], left_out=[other]))
     chosen = next((each for each in manifests if _is_whole(files, each)), manifests[0])
-    continued = Continued(chosen["saved_at"], chosen["port"])
+    continued = Continued(chosen["saved_at"], chosen["port"], stopped_at=chosen.get("stopped_at"))
     if chosen is not manifests[0]:
         continued.left_out.append(f"what changed after {chosen['saved_at']}, as the last save was torn")
     if chosen["ministack"] != _emulator():

@@ -99,7 +99,7 @@ def test_a_new_local_cloud_says_how_its_python_differs_from_sagemaker_s() -> Non
                 "left_out": ["s3 [x]: torn"],
             },
             [
-                "it continues as it was at 2026-11-28T18:11:32Z",
+                "it continues as it was when it was last saved, 2026-11-28 18:11:32 UTC",
                 "1 run or release under way had ended with the cloud, and failed: m-00002",
                 "1 pipeline execution under way had ended with the cloud, and failed: p/execution/1",
                 "2 endpoints started again: a, b",
@@ -109,8 +109,28 @@ def test_a_new_local_cloud_says_how_its_python_differs_from_sagemaker_s() -> Non
     ],
 )
 def test_what_a_local_cloud_took_up_is_said(continued: dict[str, Any] | None, expected: list[str]) -> None:
-    taken_up = continued and {**continued, "saved_at": "2026-11-28T18:11:32Z"}
+    taken_up = continued and {**continued, "saved_at": "2026-11-28T18:11:32Z", "stopped_at": None}
     assert continuing.lines(taken_up) == expected
+    if taken_up:
+        first, *_ = continuing.lines({**taken_up, "stopped_at": "2026-11-28T19:40:00Z"})
+        assert first == "it continues as it was when it was stopped, 2026-11-28 19:40:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("pipelines", "expected"),
+    [
+        ([], "sluice init my-model"),
+        ([{"gsi1sk": "flats"}], "sluice upload flats FILE"),
+        (
+            [{"gsi1sk": "flats"}, {"gsi1sk": "rents", "build_seq": 3}],
+            "`sluice status` shows what 2 pipelines do",
+        ),
+    ],
+)
+def test_what_to_do_next_fits_what_is_there(pipelines: list[dict[str, Any]], expected: str) -> None:
+    assert expected in continuing.next_step(pipelines, None)
+    assert "--fresh" not in continuing.next_step(pipelines, None)
+    assert "`sluice up --fresh` starts anew" in continuing.next_step(pipelines, {"saved_at": "2026"})
 
 
 def test_without_a_local_cloud_there_is_no_environment() -> None:

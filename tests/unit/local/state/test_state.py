@@ -13,7 +13,7 @@ import pytest
 from sluice_local.state import pickles, saver
 from sluice_local.state.files import StateFiles, TornError
 from sluice_local.state.pickles import Body, NotPlainError
-from sluice_local.state.saver import Saver, last_port, resume
+from sluice_local.state.saver import Continued, Saver, last_port, resume
 from sluice_local.state.stores import Store
 
 BODY = bytes(range(256)) * 64
@@ -95,6 +95,28 @@ def test_a_save_writes_what_changed_alone_and_keeps_the_one_before(tmp_path: Pat
     world.table["b"] = 3
     saving.save()
     assert len(objects(tmp_path)) == len(second)  # what only the first save named is gone
+
+
+def test_that_it_was_stopped_is_noted_until_it_runs_again(tmp_path: Path) -> None:
+    world = World()
+    saving = world.saver(tmp_path)
+    saving.save()
+    world.table["b"] = 2
+    saving.save()
+    before = (tmp_path / "manifest.previous.json").read_bytes()
+    assert _resumed(tmp_path).stopped_at is None
+    saving.stop()
+    assert _resumed(tmp_path).stopped_at == _resumed(tmp_path).saved_at
+    # Nothing had changed, so what a torn save goes back to is still the state before.
+    assert (tmp_path / "manifest.previous.json").read_bytes() == before
+    world.saver(tmp_path).save()
+    assert _resumed(tmp_path).stopped_at is None
+
+
+def _resumed(directory: Path) -> Continued:
+    found = resume(directory, World().stores)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("cut", [0, 10])
