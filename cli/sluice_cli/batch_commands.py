@@ -19,12 +19,13 @@ from sluice.services import transform_ends, transforming
 from sluice.services.views import batches
 from sluice_cli import bus, lookup, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError
+from sluice_cli.groups import group
 from sluice_cli.options import Json, Pipeline, Wait, example, show
 from sluice_cli.output import age, err, escape, hint, out, print_table, styled, took
 from sluice_cli.paths import a_file
 from sluice_cli.target import Target
 
-batch_app = typer.Typer(no_args_is_help=True, help="Score files with the live model, without an endpoint.")
+batch_app = group("Score files with the live model, without an endpoint.")
 SCORED_S = 3600
 _HEARD_S = 120
 _S3 = "s3://"

@@ -13,14 +13,15 @@ from sluice.services import arrivals
 from sluice.services.views import data, uploads
 from sluice_cli import data_release, lookup, reasons
 from sluice_cli.errors import EXIT_REJECTED
+from sluice_cli.groups import group
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, example, hint_more, show
 from sluice_cli.output import age, escape, hint, out, print_table, short, styled
 
 # So many of a batch's missing parts are printed.
 SHOWN = 10
 
-dataset_app = typer.Typer(no_args_is_help=True, help="Data set versions, which models are built on.")
-data_app = typer.Typer(no_args_is_help=True, help="Uploads: what arrived, what waits, what is quarantined.")
+dataset_app = group("Data set versions, which models are built on.")
+data_app = group("Uploads: what arrived, what waits, what is quarantined.")
 Version = Annotated[str, typer.Argument(help="The version or its first digits.")]
 PipelineName = Annotated[str, typer.Argument(help="The pipeline's name.")]
 

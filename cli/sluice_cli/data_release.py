@@ -13,7 +13,7 @@ from sluice.services import arrivals
 from sluice.services.views import pipelines
 from sluice.services.views import uploads as seen
 from sluice_cli import bus
-from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.errors import CommandError, unknown
 from sluice_cli.target import Target
 
 _POLL_S = 0.2
@@ -64,10 +64,15 @@ def _releasable(target: Target, pipeline: str, key: str) -> Arrival:
     objection = uploads.release_objection(newest, current.version_id if current else None)
     if newest is None or objection:
         others = [each for each in _quarantined_keys(target) if each != key]
-        raise CommandError(
-            f"{key} {objection}{nearest.hint(key, others)}", hint=_LISTED, exit_code=EXIT_USAGE
-        )
+        others += [] if newest else _arrived_keys(target, pipeline)
+        raise unknown(f"{key} {objection}", key, others, _LISTED)
     return newest
+
+
+def _arrived_keys(target: Target, pipeline: str) -> list[str]:
+    """Return keys that arrived for the pipeline of this name, or the nearest, as many as a hint needs."""
+    name = nearest.nearest(pipeline, pipelines.pipeline_names(target.cloud))
+    return [each.key for each in seen.page(target.cloud, name).items] if name else []
 
 
 def _quarantined_keys(target: Target) -> list[str]:

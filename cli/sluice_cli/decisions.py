@@ -15,7 +15,7 @@ from sluice.domain.release.holds import Hold
 from sluice.services import approving, building, deploying, releasing
 from sluice.services.views import stages
 from sluice_cli import waiting
-from sluice_cli.errors import EXIT_REJECTED, CommandError
+from sluice_cli.errors import EXIT_REJECTED, CommandError, unknown
 from sluice_cli.target import Target
 from sluice_cli.waiting import Say
 
@@ -248,6 +248,16 @@ def _pinned_before(target: Target, package: Package) -> str | None:
     pending = [name for name in _wanted(target, package) if name not in live]
     row = rows.get(pending[0]) if pending else None
     return holds.refusal(row["stage"], Hold(**row["hold"])) if row and _is(row, "pinned") else None
+
+
+def check_stage(target: Target, arn: str, stage: str) -> None:
+    """Raise CommandError, which lists them, if the project that trained a version has no such stage."""
+    package = own_package(target, arn)
+    run = building.find_run(target.cloud, str(package.pipeline), str(package.run_id))
+    listed = [each.name for each in building.config_of(target.cloud, run).release.stages] if run else [stage]
+    if stage not in listed:
+        problem = f"the project of {package.pipeline} v{package.version} has no stage {stage!r}"
+        raise unknown(problem, stage, listed, f"Stages: {', '.join(listed)}.")
 
 
 def refuse_pinned(target: Target, pipeline: str, stage: str) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import errno
 import tempfile
+from collections.abc import Iterable
+
+from sluice.domain import nearest
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -27,6 +30,13 @@ class CommandError(Exception):
         self.exit_code = exit_code
         if hint:
             self.add_note(hint)  # so that a traceback tells it too, as that of a test
+
+
+def unknown(
+    problem: str, named: str, choices: Iterable[str], hint: str = "", exit_code: int = EXIT_USAGE
+) -> CommandError:
+    """Make the error for a name that nothing has, which suggests the nearest one that something has."""
+    return CommandError(f"{problem}{nearest.hint(named, choices)}", hint=hint, exit_code=exit_code)
 
 
 def of_system(error: OSError, exit_code: int = EXIT_FAILED) -> CommandError:

@@ -12,6 +12,7 @@ from sluice.domain import wording
 from sluice.services import backtesting
 from sluice_cli import lookup
 from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.groups import group
 from sluice_cli.options import Json, Pipeline, example, show
 from sluice_cli.output import age, err, escape, hint, out, print_table, styled
 from sluice_cli.target import Target
@@ -19,7 +20,7 @@ from sluice_cli.target import Target
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
 
-gates_app = typer.Typer(no_args_is_help=True, help="Try gates on past runs.")
+gates_app = group("Try gates on past runs.")
 _REASON_SHOWN = 160
 _UNJUDGED = "not judged"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sluice.domain import names, nearest
+from sluice.domain import names
 from sluice.domain.build import champions, log_tails, selection
 from sluice.services.views import pipelines, runs, stages
-from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.errors import unknown
 from sluice_cli.target import REPOSITORY, Target
 
 _OF_CHAMPION = {names.evaluate_step(role) for role in (champions.ROLE, champions.OWN_ROLE)}
@@ -83,11 +83,8 @@ def function_group(target: Target, function: str) -> str:
     sizes = {f"run_job_{size}" for size in ("small", "medium", "large")}
     named = sorted((names - {"run_job"}) | sizes)
     if function not in named:
-        raise CommandError(
-            f"there is no function {function!r}{nearest.hint(function, named)}",
-            hint=f"Functions: {', '.join(named)}.",
-            exit_code=EXIT_USAGE,
-        )
+        listed = f"Functions: {', '.join(named)}."
+        raise unknown(f"there is no function {function!r}", function, named, listed)
     logical = "".join(part.capitalize() for part in function.split("_")) + "Function"
     configuration = target.call(
         "lambda", "get_function_configuration", FunctionName=physical_id(target, logical)
@@ -117,8 +114,5 @@ def check_endpoint(target: Target, endpoint_name: str) -> None:
         for name in pipelines.pipeline_names(target.cloud)
         for row in stages.stages(target.cloud, name)
     ]
-    raise CommandError(
-        f"there is no endpoint {endpoint_name!r}{nearest.hint(endpoint_name, names)}",
-        hint=f"Endpoints of this stack: {', '.join(names) or 'none yet'}.",
-        exit_code=EXIT_USAGE,
-    )
+    listed = f"Endpoints of this stack: {', '.join(names) or 'none yet'}."
+    raise unknown(f"there is no endpoint {endpoint_name!r}", endpoint_name, names, listed)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sluice.catalog.records.builds import Run
-from sluice.domain import config, locations, nearest
+from sluice.domain import config, locations, names, nearest
 from sluice.domain.config import PipelineConfig
 from sluice.services import building, tracing
-from sluice.services.views import data, models, pipelines, runs, stages
+from sluice.services.views import data, models, pipelines, runs, stages, uploads
 from sluice_cli import output
-from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
+from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError, unknown
+from sluice_cli.options import PAGE
 from sluice_cli.output import short
 from sluice_cli.target import Target
 
@@ -20,23 +22,30 @@ LISTED = 5
 
 def the_pipeline(target: Target, name: str | None) -> str:
     """Return the named pipeline, or the only one; else raises CommandError, which lists them."""
-    names = pipelines.pipeline_names(target.cloud)
-    if name and (meant := name.partition("/")[0]) != name and meant in names:
+    known = pipelines.pipeline_names(target.cloud)
+    if name and (meant := name.partition("/")[0]) != name and meant in known:
         raise CommandError(
             f"{name} is a version, and this asks for a pipeline",
             hint=f"Name the pipeline: {meant}.",
             exit_code=EXIT_USAGE,
         )
-    if name is None and len(names) == 1:
-        return names[0]
-    if name in names:
+    if name is None and len(known) == 1:
+        return known[0]
+    if name in known:
         return str(name)
-    listed = ", ".join(names) or "none yet: `sluice push DIR` makes one"
-    raise CommandError(
-        f"there is no pipeline {name!r}{nearest.hint(name, names)}" if name else "name a pipeline",
-        hint=f"Pipelines: {listed}.",
-        exit_code=EXIT_USAGE,
-    )
+    listed = f"Pipelines: {', '.join(known) or 'none yet: `sluice push DIR` makes one'}."
+    if not name:
+        raise CommandError("name a pipeline", hint=listed, exit_code=EXIT_USAGE)
+    raise unknown(f"there is no pipeline {name!r}", name, known, listed)
+
+
+def stage_row(target: Target, pipeline: str, stage: str) -> dict[str, Any]:
+    """Return what serves on a stage; raises CommandError, which lists those that there are."""
+    rows = {row["stage"]: row for row in stages.stages(target.cloud, pipeline)}
+    if stage not in rows:
+        listed = f"Stages: {', '.join(rows) or 'none has been released yet'}."
+        raise unknown(f"{pipeline} has no stage {stage!r}", stage, rows, listed)
+    return rows[stage]
 
 
 def pushed_config(target: Target, pipeline: str) -> PipelineConfig:
@@ -75,32 +84,47 @@ def the_run(target: Target, run_id: str) -> dict[str, Any]:
 
 def no_run(target: Target, named: str) -> CommandError:
     """Make the error that lists the runs of the pipeline that was meant, or else the pipelines."""
-    names = pipelines.pipeline_names(target.cloud)
-    meant = next((name for name in (named, named.rpartition("-")[0]) if name in names), None)
+    known = pipelines.pipeline_names(target.cloud)
+    meant = next((name for name in (named, named.rpartition("-")[0]) if name in known), None)
     if meant == named:
         begin = f"`sluice upload {meant} FILE` starts one."
         return CommandError(f"{meant} has no runs yet", hint=begin, exit_code=EXIT_USAGE)
     if meant is None:
-        listed = f"Pipelines: {', '.join(names) or 'none yet'}; `sluice runs PIPELINE` lists the runs of one."
+        listed = f"Pipelines: {', '.join(known) or 'none yet'}; `sluice runs PIPELINE` lists the runs of one."
     else:
         newest = [row["run_id"] for row in runs.runs(target.cloud, meant, limit=LISTED)]
         listed = f"Runs of {meant}, newest first: {', '.join(newest) or 'none yet'}."
-    problem = f"there is no run {named!r}{'' if meant else nearest.hint(named, names)}"
-    return CommandError(problem, hint=listed, exit_code=EXIT_USAGE)
+    of_model = (models.named(target.cloud, named) or ()) if "/" in named else ()
+    if run_id := next((row["run_id"] for row in of_model), None):
+        return CommandError(
+            f"{named} is a model, and this asks for a run", hint=f"Its run is {run_id}.", exit_code=EXIT_USAGE
+        )
+    similar = _similar_runs(target, named, known) or ([] if meant else known)
+    return unknown(f"there is no run {named!r}", named, similar, listed)
+
+
+def _similar_runs(target: Target, named: str, known: Sequence[str]) -> list[str]:
+    """Return the run with the number that was named, however written, else the newest of its pipeline."""
+    head, _, number = named.rpartition("-")
+    pipeline = head if head in known else nearest.nearest(head, known) if head else None
+    if pipeline is None:
+        return []
+    if number.isdecimal() and int(number):
+        run_id = names.run_id(pipeline, int(number))
+        if _find_run(target, run_id):
+            return [run_id]
+    return [row["run_id"] for row in runs.runs(target.cloud, pipeline, limit=PAGE)] if number else []
 
 
 def step_of(found: dict[str, Any], wanted: str | None) -> list[dict[str, Any]]:
     """Return a run's steps that have jobs, or the named one of them; raises CommandError if there is none."""
     jobs = [step for step in found["steps"] if step.get("job_name")]
-    names = [step["step"] for step in found["steps"]]
+    steps = [step["step"] for step in found["steps"]]
     if wanted is None:
         return jobs
-    if wanted not in names:
-        raise CommandError(
-            f"{found['run_id']} has no step {wanted!r}{nearest.hint(wanted, names)}",
-            hint=f"Steps: {', '.join(names) or 'none yet'}.",
-            exit_code=EXIT_USAGE,
-        )
+    if wanted not in steps:
+        listed = f"Steps: {', '.join(steps) or 'none yet'}."
+        raise unknown(f"{found['run_id']} has no step {wanted!r}", wanted, steps, listed)
     chosen = [step for step in jobs if step["step"] == wanted]
     if cached := next((s["cached"] for s in found["steps"] if s["step"] == wanted and s.get("cached")), None):
         raise CommandError(
@@ -126,10 +150,12 @@ def the_dataset_version(target: Target, pipeline: str, version: str) -> dict[str
         raise CommandError(problem, hint=hint, exit_code=EXIT_USAGE)
     found = data.versions_beginning(target.cloud, pipeline, version)
     if len(found) != 1:
-        problem = f"no data set version begins with {version}"
-        if found:
-            several = ", ".join(short(item["dataset_version"]) for item in found)
-            problem = f"{len(found)} data set versions begin with {version}: {several}"
+        if not found:
+            known = [item["dataset_version"] for item in data.dataset_versions(target.cloud, pipeline, PAGE)]
+            shown = [digest[: max(len(version), len(short(digest)))] for digest in known]
+            raise unknown(f"no data set version begins with {version}", version, shown, hint)
+        several = ", ".join(short(item["dataset_version"]) for item in found)
+        problem = f"{len(found)} data set versions begin with {version}: {several}"
         raise CommandError(problem, hint=hint, exit_code=EXIT_USAGE)
     return found[0]
 
@@ -147,11 +173,9 @@ def the_object(target: Target, named: str) -> tuple[str, str]:
         )
     the_pipeline(target, pipeline)
     if not tracing.object_versions(target.cloud, pipeline, key):
-        raise CommandError(
-            f"{key} never arrived",
-            hint=f"`sluice data list {pipeline}` lists what did.",
-            exit_code=EXIT_USAGE,
-        )
+        listed = f"`sluice data list {pipeline}` lists what did."
+        known = {each.key for each in uploads.page(target.cloud, pipeline).items}
+        raise unknown(f"{key} never arrived", key, sorted(known), listed)
     return pipeline, key
 
 
@@ -202,9 +226,9 @@ def the_stage(target: Target, named: str | None, stage: str | None, default: str
 def _no_model(target: Target, model: str) -> CommandError:
     """Make the error that lists the models of the pipeline that was meant, or else the pipelines."""
     name = the_pipeline(target, model.partition("/")[0])
-    versions = ", ".join(row["model"] for row in models.page(target.cloud, name, limit=LISTED))
-    listed = f"Newest models of {name}: {versions}." if versions else f"{name} has no models yet."
-    return CommandError(f"there is no model {model!r}", hint=listed, exit_code=EXIT_USAGE)
+    versions = [row["model"] for row in models.page(target.cloud, name, limit=LISTED)]
+    listed = f"Newest models of {name}: {', '.join(versions)}." if versions else f"{name} has no models yet."
+    return unknown(f"there is no model {model!r}", model, versions, listed)
 
 
 def _candidates(target: Target, model: str) -> list[dict[str, Any]]:

@@ -17,11 +17,12 @@ from sluice.services.verifying import Finding
 from sluice.services.views import lineage as views
 from sluice_cli import lookup
 from sluice_cli.errors import EXIT_REJECTED
+from sluice_cli.groups import group
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import err, escape, hint, out, print_table, short
 from sluice_cli.release_commands import MODEL_HELP
 
-manifest_app = typer.Typer(no_args_is_help=True, help="Run manifests: the evidence of how models were made.")
+manifest_app = group("Run manifests: the evidence of how models were made.")
 Model = Annotated[str, typer.Argument(help=MODEL_HELP)]
 _STYLES = {"intact": "green", "unhashed": "yellow", "differs": "red", "gone": "red"}
 

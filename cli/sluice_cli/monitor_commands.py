@@ -12,12 +12,13 @@ from sluice.services import views
 from sluice.services.views import monitoring
 from sluice_cli import judging, lookup, report
 from sluice_cli import target as targets
-from sluice_cli.errors import EXIT_REJECTED, CommandError
+from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError, unknown
+from sluice_cli.groups import group
 from sluice_cli.options import Json, Pipeline, example, show
 from sluice_cli.output import age, err, escape, hint, out, print_table, styled
 from sluice_cli.target import Target
 
-monitor_app = typer.Typer(no_args_is_help=True, help="Watch what serves: drift, and decay by late labels.")
+monitor_app = group("Watch what serves: drift, and decay by late labels.")
 Stage = Annotated[str | None, typer.Option(help="Only this stage.")]
 
 
@@ -135,8 +136,8 @@ def _watched(
         return found
     serving = [row["stage"] for row in views.stages.stages(target.cloud, pipeline) if row["live"]]
     if stage is not None and stage not in serving:
-        listed = ", ".join(serving) or "none yet"
-        raise CommandError(f"nothing serves on {pipeline}/{stage}", hint=f"Stages that serve: {listed}.")
+        listed = f"Stages that serve: {', '.join(serving) or 'none yet'}."
+        raise unknown(f"nothing serves on {pipeline}/{stage}", stage, serving, listed, exit_code=EXIT_FAILED)
     if not serving:
         raise CommandError(
             f"nothing of {pipeline} serves yet", hint=f"`sluice approve {pipeline}` releases a model."

@@ -14,11 +14,12 @@ from sluice.domain.notices.place import Place
 from sluice.services.views import notices
 from sluice_cli import bus, waiting
 from sluice_cli.errors import EXIT_FAILED, CommandError
+from sluice_cli.groups import group
 from sluice_cli.options import PAGE, Json, Limit, example, hint_more, show
 from sluice_cli.output import err, escape, hint, out, print_table
 from sluice_cli.target import Target
 
-notify_app = typer.Typer(no_args_is_help=True, help="Tell people what happened: e-mail, Slack, Teams.")
+notify_app = group("Tell people what happened: e-mail, Slack, Teams.")
 # A webhook is asked again after three minutes: what it says at first is the answer here.
 _ANSWER_S = 60
 _TESTED = "NoticeTested"

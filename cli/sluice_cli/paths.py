@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluice.domain import nearest
-from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.errors import EXIT_USAGE, CommandError, unknown
 
 NAMES_SHOWN = 10
 
@@ -19,11 +18,8 @@ def a_file(path: Path) -> Path:
     if not path.parent.is_dir():
         raise CommandError(f"there is no folder {path.parent}", exit_code=EXIT_USAGE)
     names = sorted(each.name for each in path.parent.iterdir() if not each.name.startswith("."))
-    raise CommandError(
-        f"there is no file {path}{nearest.hint(path.name, names)}",
-        hint=f"In {path.parent}: {some_of(names)}." if names else f"{path.parent} is empty.",
-        exit_code=EXIT_USAGE,
-    )
+    there = f"In {path.parent}: {some_of(names)}." if names else f"{path.parent} is empty."
+    raise unknown(f"there is no file {path}", path.name, names, there)
 
 
 def some_of(names: list[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from sluice.services import releasing
 from sluice.services.views import stages
 from sluice_cli import bus, waiting
-from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.errors import CommandError, unknown
 from sluice_cli.target import Target
 
 RECORDED_S = 60
@@ -29,12 +29,9 @@ def live_on(target: Target, pipeline: str, stage: str) -> dict[str, Any]:
     serving = {row["stage"]: row for row in stages.stages(target.cloud, pipeline)}
     found = serving.get(stage)
     if found is None or found["live"] is None:
-        listed = ", ".join(name for name, row in serving.items() if row["live"]) or "on none"
-        raise CommandError(
-            f"nothing serves on a stage {stage!r} of {pipeline}",
-            hint=f"Stages where something does: {listed}.",
-            exit_code=EXIT_USAGE,
-        )
+        live = [name for name, row in serving.items() if row["live"]]
+        listed = f"Stages where something does: {', '.join(live) or 'on none'}."
+        raise unknown(f"nothing serves on a stage {stage!r} of {pipeline}", stage, live, listed)
     if found["releasing"]:
         raise CommandError(
             f"{found['releasing']} is under way on {stage}",

@@ -27,7 +27,7 @@ from sluice.domain.times import to_iso
 from sluice.services import building, guarding
 from sluice.services.views import data
 from sluice_cli import git, local_images, scripts, uploads
-from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli.errors import EXIT_USAGE, CommandError, unknown
 from sluice_cli.target import REPOSITORY, Target
 
 Say = Callable[[str], None]
@@ -315,8 +315,8 @@ def init(destination: Path, example: str) -> Path:
         advice = "The folder's name becomes the pipeline's: name another, such as `sluice init my-model`."
         raise CommandError(str(error), hint=advice, exit_code=EXIT_USAGE) from None
     if not source.is_dir():
-        available = ", ".join(examples())
-        raise CommandError(f"there is no example {example!r}; there is: {available}", exit_code=EXIT_USAGE)
+        listed = f"Examples: {', '.join(examples())}."
+        raise unknown(f"there is no example {example!r}", example, examples(), listed)
     if destination.exists():
         raise CommandError(f"{destination} exists already", exit_code=EXIT_USAGE)
     shutil.copytree(source, destination, ignore=shutil.ignore_patterns("__pycache__", "data", ".*"))

@@ -12,7 +12,7 @@ from sluice.domain import failures, wording
 from sluice.domain.release import scaling
 from sluice.services import views
 from sluice_cli import decisions, lookup, retiring, waiting
-from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, EXIT_USAGE, CommandError
+from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, Wait, example, hint_more, show
 from sluice_cli.output import age, err, escape, hint, out, print_table, styled
 from sluice_cli.target import Target
@@ -118,6 +118,7 @@ def approve(
         if stage is None:
             result = decisions.approve(target, arn, reason, status.update)
         else:
+            decisions.check_stage(target, arn, stage)
             decisions.refuse_pinned(target, pipeline, stage)
             command = {"package_arn": arn, "stages": [stage], "reason": reason or "sluice approve --stage"}
             release_id = decisions.start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
@@ -205,12 +206,8 @@ def rollback(
     """Return a stage to its last known good release."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
-    serving = {row["stage"]: row for row in views.stages.stages(target.cloud, name)}
-    if stage not in serving:
-        listed = ", ".join(serving) or "none has been released yet"
-        raise CommandError(f"{name} has no stage {stage!r}", hint=f"Stages: {listed}.", exit_code=EXIT_USAGE)
     # Name what serves now: repeating the command must not roll back further.
-    live = serving[stage]
+    live = lookup.stage_row(target, name, stage)
     command = {"stage": stage, "rolls_back": live["live"], "reason": reason or "sluice rollback"}
     release_id = decisions.start_release(target, name, live["live_version"] or 0, command)
     result: dict[str, Any] = {

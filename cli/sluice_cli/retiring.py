@@ -9,8 +9,8 @@ from sluice.domain.release import scaling, serving
 from sluice.domain.release.alarms import Guarded
 from sluice.services import deploying, releasing
 from sluice.services.views import stages
-from sluice_cli import bus, waiting
-from sluice_cli.errors import EXIT_USAGE, CommandError
+from sluice_cli import bus, lookup, waiting
+from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
 
 RECORDED_S = 60
@@ -19,11 +19,8 @@ RECORDED_S = 60
 def plan(target: Target, pipeline: str, wanted: str | None) -> list[dict[str, Any]]:
     """List what to delete, by stage; raises CommandError if it must not be deleted."""
     found = stages.stages(target.cloud, pipeline)
-    if wanted is not None and wanted not in (names := [stage["stage"] for stage in found]):
-        listed = ", ".join(names) or "none has been released yet"
-        raise CommandError(
-            f"{pipeline} has no stage {wanted!r}", hint=f"Stages: {listed}.", exit_code=EXIT_USAGE
-        )
+    if wanted is not None:
+        lookup.stage_row(target, pipeline, wanted)
     return [_planned(target, pipeline, stage) for stage in found if wanted in (None, stage["stage"])]
 
 

@@ -9,7 +9,7 @@ import typer
 
 from sluice.catalog.records.releases import Scaled
 from sluice.domain.release import scaling as rules
-from sluice.services import releasing, views
+from sluice.services import releasing
 from sluice_cli import bus, lookup, waiting
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
@@ -80,12 +80,7 @@ def _require_one(given: dict[str, int], *, reset: bool) -> None:
 
 
 def _require_live(target: Target, pipeline: str, stage: str) -> None:
-    serving = {row["stage"]: row for row in views.stages.stages(target.cloud, pipeline)}
-    if stage not in serving:
-        listed = ", ".join(serving) or "none has been released yet"
-        raise CommandError(
-            f"{pipeline} has no stage {stage!r}", hint=f"Stages: {listed}.", exit_code=EXIT_USAGE
-        )
+    lookup.stage_row(target, pipeline, stage)
 
 
 def _ask(target: Target, pipeline: str, stage: str, given: dict[str, int]) -> dict[str, Any]:

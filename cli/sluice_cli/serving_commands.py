@@ -291,9 +291,7 @@ def _serving(target: Target, pipeline: str, stage: str) -> dict[str, Any]:
     """Return a stage whose endpoint can be asked; raises CommandError."""
     found = {row["stage"]: row for row in views.stages.stages(target.cloud, pipeline)}
     if found and stage not in found:
-        raise CommandError(
-            f"{pipeline} has no stage {stage!r}", hint=f"Stages: {', '.join(found)}.", exit_code=EXIT_USAGE
-        )
+        lookup.stage_row(target, pipeline, stage)
     if stage not in found or found[stage]["live"] is None:
         raise CommandError(
             f"nothing serves on {pipeline}/{stage} yet", hint=f"`sluice approve {pipeline}` releases a model."

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.domain import nearest
 from sluice.services import timeline as timelines
 from sluice.services import views
 from sluice_cli import lookup, story_page
@@ -56,14 +55,7 @@ def history(
 
 def _stage(target: Target, pipeline: str, stage: str) -> str:
     """Return a stage's name; raises CommandError, which lists the stages, if nothing was released to it."""
-    names = [each["stage"] for each in views.stages.stages(target.cloud, pipeline)]
-    if stage not in names:
-        raise CommandError(
-            f"{pipeline} has no stage {stage!r}{nearest.hint(stage, names)}",
-            hint=f"Stages: {', '.join(names) or 'none has been released yet'}.",
-            exit_code=EXIT_USAGE,
-        )
-    return stage
+    return str(lookup.stage_row(target, pipeline, stage)["stage"])
 
 
 def _print_history(pipeline: str, rows: list[dict[str, Any]]) -> None:

@@ -22,7 +22,8 @@ from sluice.quality.statistics.profiles import Profile, ProfileFormatError
 from sluice.quality.validation import DataFile, Report
 from sluice.services.views import pipelines
 from sluice_cli import lookup
-from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError, of_system
+from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError, of_system, unknown
+from sluice_cli.groups import group
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import escape, here, hint, out
 from sluice_cli.paths import a_file, some_of
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 FUNCTION_MEMORY_MB = 2048
 VIOLATIONS_SHOWN = 20
 
-schema_app = typer.Typer(no_args_is_help=True, help="The schema of a data contract.")
+schema_app = group("The schema of a data contract.")
 Files = Annotated[list[Path], typer.Argument(help="The files of a batch.")]
 
 
@@ -243,9 +244,12 @@ def _contract(folder: Path, target: Target | None) -> PipelineConfig:
     try:
         return config.load(path.read_text("utf-8"))
     except FileNotFoundError:
-        message = f"{folder} has no pipeline.yaml" if folder.exists() else f"there is no folder {folder}"
         advice = "--pipeline takes the folder with pipeline.yaml, or a pipeline that was pushed to the stack."
-        raise CommandError(message, hint=advice, exit_code=EXIT_USAGE) from None
+        if folder.exists():
+            message = f"{folder} has no pipeline.yaml"
+            raise CommandError(message, hint=advice, exit_code=EXIT_USAGE) from None
+        known = pipelines.pipeline_names(target.cloud) if target else []
+        raise unknown(f"there is no folder {folder}", str(folder), known, advice) from None
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}", exit_code=EXIT_USAGE) from None
     except UnicodeDecodeError:

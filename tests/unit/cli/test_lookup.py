@@ -76,3 +76,61 @@ def test_a_pipeline_without_runs_and_an_unknown_name_are_told_apart() -> None:
         EXIT_USAGE,
     )
     assert PIPELINE in unknown.hint
+
+
+@pytest.mark.usefixtures("twice")
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (f"run {PIPELINE}-2", SECOND),
+        (f"run {PIPELINE}-0002", SECOND),
+        ("cost reveiws-00002", SECOND),
+        (f"retry {PIPELINE}-00022", SECOND),
+        ("runs reveiws", PIPELINE),
+        (f"approve {PIPELINE}/22", f"{PIPELINE}/2"),
+        (f"lineage --object {PIPELINE}/aa.csv", f"{PIPELINE}/a.csv"),
+        (f"recall {PIPELINE}/bb.csv", f"{PIPELINE}/b.csv"),
+        ("data release reveiws/b.csv", f"{PIPELINE}/b.csv"),
+        (f"logs {SECOND} trian-0", "train-0"),
+        ("logs --function start_biuld", "start_build"),
+        ("init new --example review", "reviews"),
+    ],
+)
+def test_an_unknown_name_suggests_the_nearest(typed: str, meant: str) -> None:
+    error = call(*typed.split()).exception
+    assert isinstance(error, CommandError), error
+    assert str(error).endswith(f"; did you mean {meant!r}?")
+    assert error.exit_code == EXIT_USAGE
+
+
+@pytest.mark.usefixtures("twice")
+def test_digits_of_a_data_set_suggest_the_nearest_version() -> None:
+    version = json.loads(call("dataset", "list", PIPELINE, "--json").stdout)[0]["dataset_version"]
+    typed = version[:11] + ("0" if version[11] != "0" else "1")
+    error = call("dataset", "show", PIPELINE, typed).exception
+    assert str(error) == f"no data set version begins with {typed}; did you mean {version[:12]!r}?"
+
+
+@pytest.mark.usefixtures("twice")
+def test_a_model_in_place_of_a_run_leads_to_its_run() -> None:
+    error = call("run", f"{PIPELINE}/2").exception
+    assert isinstance(error, CommandError)
+    assert error.hint == f"Its run is {SECOND}."
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("dataset my-model", "; did you mean `sluice dataset list my-model`?"),
+        ("monitor my-model", "; did you mean `sluice monitor show my-model`?"),
+        ("manifest my-model", "; did you mean `sluice manifest show my-model`?"),
+        ("gates my-model", "; did you mean `sluice gates backtest my-model`?"),
+        ("notify my-model", " no command 'my-model'"),
+    ],
+)
+def test_a_pipeline_in_place_of_a_command_leads_to_one_that_takes_it(typed: str, meant: str) -> None:
+    result = CliRunner().invoke(main.app, typed.split(), prog_name="sluice")
+    assert isinstance(result.exception, CommandError)
+    assert str(result.exception).endswith(meant)
+    # What is similar to a command is typer's to suggest.
+    assert CliRunner().invoke(main.app, ["dataset", "lst"]).exit_code == EXIT_USAGE

@@ -190,3 +190,21 @@ def test_what_takes_a_pipeline_says_so_of_a_version(world: World, command: list[
         f"{PIPELINE}/1 is a version, and this asks for a pipeline",
     )
     assert PIPELINE in result.exception.hint
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize(
+    "command",
+    ["rollback", "history", "why", "pin", "scale --min 1 --max 2", "retire --yes", "predict", "monitor show"],
+)
+def test_an_unknown_stage_suggests_the_nearest(command: str) -> None:
+    first, *others = command.split(" --")
+    options = [word for each in others for word in f"--{each}".split()]
+    body = ["{}"] if first == "predict" else []
+    error = (
+        CliRunner()
+        .invoke(main.app, [*first.split(), PIPELINE, *body, *options, "--stage", "prodction"])
+        .exception
+    )
+    assert isinstance(error, CommandError), error
+    assert str(error).endswith("; did you mean 'production'?")
