@@ -8,6 +8,7 @@ SHELL := /bin/bash
 PYTHON ?= $(firstword $(shell command -v python3.11 || command -v python3.12 || command -v python3))
 PY := .venv/bin/python
 UV := .venv/bin/uv
+PACKAGES := grep -c ==
 HAS_IMAGE := $(PY) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'
 CORES ?= $(shell nproc)
 # Contract and end-to-end tests wait for much of their time; each worker has its own local cloud.
@@ -29,22 +30,29 @@ help: ## Show this list.
 setup: .venv/.ready ## Make the environments from the lock files (the first time takes a minute).
 
 .venv/.ready: $(wildcard requirements/*.txt) pyproject.toml
-	@echo "setting up .venv (project, tools, local cloud) ..."
+	@echo "setting up .venv from the lock files: a minute or two the first time, by an index such as PyPI; seconds after a change"
+	@mkdir -p .venv && date +%s > .venv/.began
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)))' || \
 	  { echo "Sluice needs Python 3.11, 3.12 or 3.13; $(PYTHON) is `$(PYTHON) --version`. Name another: make PYTHON=..."; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@test -x $(UV) || echo "  pip and uv ..."
 	@test -x $(UV) || $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@cp $(UV) .venv/uv && for env in lambda sam data; do \
+	  echo "  packages for $$env: `$(PACKAGES) requirements/$$env.txt` ..."; \
 	  test -x .venv/envs/$$env/bin/python || .venv/uv venv --quiet --python $(PY) .venv/envs/$$env; \
 	  .venv/uv pip sync --quiet --compile-bytecode --python .venv/envs/$$env requirements/$$env.txt || exit 1; \
 	done
+	@echo "  packages for the command, the local cloud and tests: `$(PACKAGES) requirements/dev.txt` ..."
 	@.venv/uv pip sync --quiet --compile-bytecode --python .venv requirements/dev.txt
 	@.venv/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	@echo "  data for the example ..."
 	@.venv/envs/data/bin/python examples/reviews/get_data.py --out .sluice/data/reviews
 	@if $(HAS_IMAGE); then \
+	  echo "  what the examples' jobs run in, scikit-learn and xgboost ..."; \
 	  $(PY) -m sluice_local.sagemaker.containers.prebuild sagemaker-scikit-learn:1.4-2-cpu-py3 examples/reviews/src/requirements.txt; \
 	  $(PY) -m sluice_local.sagemaker.containers.prebuild sagemaker-xgboost:3.2-0; \
 	fi
+	@echo "set up in $$((`date +%s` - `cat .venv/.began`)) s"
 	@touch $@
 
 image: setup
