@@ -148,7 +148,7 @@ def overwritten(cloud: Cloud, pipeline: str, wanted: Collection[str]) -> int | N
 def _is_settled(cloud: Cloud, pipeline: str, key: str) -> bool:
     prefix = keys.versions_prefix(keys.SETTLED, key)
     found = cloud.catalog.query(keys.partition(pipeline), prefix, limit=_VERSIONS_SEEN)
-    return any(item["key"] == key and not item.get("gone") for item in found)
+    return any(each.key == key and not each.gone for each in map(Arrival.of, found))
 
 
 def touch(cloud: Cloud, pipeline: str, key: str, *, is_deleted: bool = False) -> None:
