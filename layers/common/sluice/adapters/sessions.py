@@ -15,19 +15,11 @@ from botocore.config import Config
 from botocore.session import Session
 from botocore.utils import parse_timestamp
 
-from sluice.adapters import open_connections
 from sluice.adapters.small_bodies import send_at_once
 
 
-class _Session(Session):
-    def create_client(self, *args: Any, **options: Any) -> Any:
-        client = super().create_client(*args, **options)
-        open_connections.use(client)
-        return client
-
-
 def new_session() -> Session:
-    session = _Session()
+    session = Session()
     session.set_default_client_config(Config(user_agent="sluice"))
     send_at_once(session)
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
