@@ -111,6 +111,12 @@ def _put_a_copy_in_its_place(packages: Path) -> None:
     folder.with_name("copy").rename(folder)
 
 
+def _leave_a_link_in_its_place(packages: Path) -> None:
+    folder = packages.parents[2]
+    folder.rename(folder.with_name("aside"))
+    folder.symlink_to(folder.with_name("aside"))
+
+
 @pytest.mark.parametrize(
     "tamper",
     [
@@ -118,6 +124,7 @@ def _put_a_copy_in_its_place(packages: Path) -> None:
         _swap,
         _lead_elsewhere,
         _put_a_copy_in_its_place,
+        _leave_a_link_in_its_place,
         lambda packages: (packages / "sitecustomize.py").write_bytes(b""),
         lambda packages: (packages / "mine/more.py").unlink(),
         lambda packages: (packages / "mine/more.py").chmod(0o755),

