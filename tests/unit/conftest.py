@@ -1,12 +1,14 @@
 """What unit tests share: a complete pipeline.yaml that they vary, an engine at hand, what is done once."""
 
+from __future__ import annotations
+
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from multiprocessing.process import BaseProcess
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +17,9 @@ from sluice.domain.config import PipelineConfig, loading
 from sluice.quality import run
 from sluice.quality.processes import Tell
 from sluice.services import side_by_side
+
+if TYPE_CHECKING:
+    from one_database import OneDatabase
 
 TEXT = """\
 name: reviews-sentiment
@@ -109,10 +114,20 @@ def in_threads(monkeypatch: pytest.MonkeyPatch, one_after_another: None) -> None
     monkeypatch.setattr(side_by_side, "_in_threads", _IN_THREADS)
 
 
+@pytest.fixture(scope="session")
+def one_database(engine_at_hand: None) -> Iterator[OneDatabase]:
+    from one_database import OneDatabase
+
+    made = OneDatabase()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch, engine_at_hand: None) -> None:
+def in_this_process(monkeypatch: pytest.MonkeyPatch, one_database: OneDatabase) -> None:
     """A validation works in this process; what it tells, answers or raises is pickled, as by a pipe."""
     monkeypatch.setattr(run, "processes", SimpleNamespace(run=_as_through_a_pipe))
+    one_database.lend(monkeypatch)
 
 
 def _as_through_a_pipe(work: Callable[[Tell], Any], **_how: Any) -> Any:

@@ -17,8 +17,10 @@ from typer import main, testing
 @pytest.fixture(autouse=True, scope="session")
 def parsed_once() -> Iterator[None]:
     """The commands are read from their functions' signatures once: they do not change between tests."""
+    parsed = cache(main.get_command)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(testing, "_get_command", cache(main.get_command))
+        patched.setattr(testing, "_get_command", parsed)
+        patched.setattr(main, "get_command", parsed)
         yield
 
 

@@ -6,12 +6,14 @@ import threading
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, SSLError
 from botocore.httpsession import URLLib3Session
+from botocore.loaders import Loader, create_loader
 
 from sluice_cli import first_contact
 from sluice_cli.first_contact import FirstContact
@@ -48,9 +50,17 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     return made
 
 
+@pytest.fixture(scope="module")
+def models() -> Loader:
+    """The models of AWS's services, read once."""
+    return create_loader()
+
+
 @pytest.fixture
-def sts() -> Any:
-    session = boto3.Session("key", "secret", region_name="eu-central-1")
+def sts(models: Loader) -> Any:
+    core = botocore.session.get_session()
+    core.register_component("data_loader", models)
+    session = boto3.Session("key", "secret", region_name="eu-central-1", botocore_session=core)
     FirstContact(session)
     return session.client("sts", config=Config(retries={"mode": "standard", "max_attempts": 5}))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import botocore.session
 import botocore.validate
 import pytest
 
@@ -39,9 +38,7 @@ def preparing(build: jobs.Build, **changes: Any) -> jobs.Request:
 
 def accepted(operation: str, request: jobs.Request) -> bool:
     """Whether botocore and the API's own constraints (patterns and ranges) take the request."""
-    shape = (
-        botocore.session.get_session().get_service_model("sagemaker").operation_model(operation).input_shape
-    )
+    shape = validation.operation_model(operation).input_shape
     assert shape is not None
     validation.validated(shape, request)
     return not botocore.validate.ParamValidator().validate(request, shape).has_errors()

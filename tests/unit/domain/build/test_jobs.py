@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import botocore.session
 import botocore.validate
 import pytest
 
 from sluice.domain.build import jobs
+from sluice_local.sagemaker.api import validation
 
 Invalid = Callable[[str, jobs.Request], str]
 IMAGE = "492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
@@ -22,11 +22,10 @@ AT = datetime(2026, 3, 1, 10, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def invalid() -> Invalid:
     """What botocore finds wrong with a request of an operation."""
-    service = botocore.session.get_session().get_service_model("sagemaker")
     validator = botocore.validate.ParamValidator()
 
     def report(operation: str, request: jobs.Request) -> str:
-        shape = service.operation_model(operation).input_shape
+        shape = validation.operation_model(operation).input_shape
         assert shape is not None
         return str(validator.validate(request, shape).generate_report())
 

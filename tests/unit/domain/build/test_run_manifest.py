@@ -6,13 +6,13 @@ import re
 from dataclasses import replace
 from typing import Any
 
-import botocore.session
 import botocore.validate
 import pytest
 
 from sluice.domain.build import run_manifest as manifest
 from sluice.domain.build.gates import judge
 from sluice.domain.config import PipelineConfig, load
+from sluice_local.sagemaker.api import validation
 
 RUN = "reviews-sentiment-00001"
 INPUTS = manifest.Inputs(
@@ -116,8 +116,7 @@ def test_the_parameters_are_those_of_prepare_and_of_the_candidate(pipeline_confi
 
 
 def test_the_package_is_one_that_the_registry_takes(pipeline_config: PipelineConfig) -> None:
-    service = botocore.session.get_session().get_service_model("sagemaker")
-    shape = service.operation_model("CreateModelPackage").input_shape
+    shape = validation.operation_model("CreateModelPackage").input_shape
     assert shape is not None
     request = package(pipeline_config)
     assert botocore.validate.ParamValidator().validate(request, shape).generate_report() == ""

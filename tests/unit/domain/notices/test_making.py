@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -250,12 +251,17 @@ def test_a_helper_that_tells_nothing_but_its_pipeline_is_still_told_of(detail_ty
     assert made is None or made.title
 
 
+@cache
+def _command() -> Any:
+    return get_command(app)
+
+
 @pytest.mark.parametrize(("detail_type", "detail"), [each[:2] for each in TOLD], ids=IDS)
 def test_a_command_exists_and_takes_what_it_is_given(detail_type: str, detail: dict[str, Any]) -> None:
     words = str(notice(detail_type, detail).command).split()
     if words[0] != "sluice":
         return
-    command, rest = get_command(app), words[1:]
+    command, rest = _command(), words[1:]
     while hasattr(command, "commands"):
         command, rest = command.commands[rest[0]], rest[1:]
     command.make_context("sluice", rest)  # raises a usage error
