@@ -10,6 +10,7 @@ import fakes
 from build_world import PIPELINE, Invoke, World
 from sluice.catalog import keys
 from sluice.catalog.records.arrivals import Arrival
+from sluice.catalog.records.builds import Run
 from sluice.services import arrivals
 from sluice.services.views import uploads
 
@@ -81,6 +82,24 @@ def test_what_a_run_took_up_is_counted_once_it_is_in_the_data_set_or_before(
     held = {"dataset_version": None, "objects": 9}
     monkeypatch.setattr(uploads, "data_set", lambda *_: held)
     assert uploads.counts(cloud, PIPELINE, 0) == {"included": 9}
+
+
+def test_what_a_run_took_up_that_failed_later_is_in_the_data_set_and_does_not_wait_beside_it(
+    world: World,
+) -> None:
+    world.push()
+    assert world.build("a.csv") == "registered"
+    held = uploads.data_set(world.cloud, PIPELINE)
+    assert held is not None
+    # Put back by a run whose data were valid, and by one that came to none.
+    for number, version in ((2, held["dataset_version"]), (3, None)):
+        run = Run(PIPELINE, f"{PIPELINE}-0000{number}", "failed", "v", AT, dataset_version=version)
+        world.cloud.catalog.create(run.item())
+        put_back = Arrival(
+            PIPELINE, f"{PIPELINE}/{number}.csv", "v1", 8, AT, "pending", failed_run=run.run_id
+        )
+        world.cloud.catalog.create(put_back.item())
+    assert uploads.counts(world.cloud, PIPELINE, 0) == {"included": 1, "pending": 1}
 
 
 def test_what_overwrites_is_told_from_what_is_new(cloud: fakes.Cloud) -> None:

@@ -97,6 +97,25 @@ def test_what_a_run_did_is_shown_in_the_order_in_which_it_did_it(building: build
     assert {entry["subject"] for entry in shown["timeline"]} == {build_world.RUN}
 
 
+def test_what_runs_beside_each_other_is_shown_by_its_index_and_what_an_ended_run_left_as_stopping(
+    building: build_world.World,
+) -> None:
+    assert building.build("a.csv") == "registered"
+    catalog, run = building.cloud.catalog, build_world.RUN
+    catalog.update(
+        keys.step_key(run, "train-0"), {"started_at": "9", "status": "InProgress", "ended_at": None}
+    )
+    catalog.update(keys.run_key(build_world.PIPELINE, run), {"status": "failed"})
+    shown = runs.run(building.cloud, run)
+    assert shown is not None
+    steps = {step["step"]: step["status"] for step in shown["steps"]}
+    trained = [step for step in steps if step.startswith("train-")]
+    assert trained == sorted(trained)
+    assert trained[0] == "train-0"
+    assert [*steps].index("prepare") < [*steps].index("train-0") < [*steps].index("evaluate-candidate")
+    assert steps["train-0"] == "Stopping"
+
+
 def test_runs_are_shown_newest_first_and_only_so_many(building: build_world.World) -> None:
     building.build("a.csv")
     building.later(hours=1)

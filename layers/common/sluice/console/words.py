@@ -13,7 +13,8 @@ _TONES = {
     "warn": "PendingManualApproval rejected refused data_rejected quarantined rolled_back stopped Stopped "
     "differed violated waiting not_enough_data not_enough_labels",
     "bad": "failed Failed Rejected ALARM missing",
-    "busy": "running deploying pending InProgress Updating Creating RollingBack Waiting Starting open",
+    "busy": "running deploying pending InProgress Updating Creating RollingBack Waiting Starting open "
+    "Stopping",
 }
 _TONE_OF = {status: tone for tone, listed in _TONES.items() for status in listed.split()}
 _WORDS = {
@@ -24,6 +25,7 @@ _WORDS = {
     "InProgress": "running",
     "Completed": "done",
     "Starting": "starting",
+    "Stopping": "being stopped",
     "Failed": "failed",
     "Stopped": "stopped",
     "not_enough_data": "too few requests",

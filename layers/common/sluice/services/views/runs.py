@@ -87,8 +87,12 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
     now = cloud.now()
     for step in steps:
         step["took_s"] = usage.took_s(step)
-        if item.get("status") == "running" and not step.get("ended_at"):
-            step["so_far_s"] = usage.seconds(step.get("started_at"), now)
+        if not step.get("ended_at"):
+            if item.get("status") == "running":
+                step["so_far_s"] = usage.seconds(step.get("started_at"), now)
+            elif step.get("status") == "InProgress":
+                # A job's own end comes later, of one on Lambda that died when its time is over.
+                step["status"] = "Stopping"
         if log_job(step):
             backend = step.get("backend", "sagemaker")
             step["log_group"] = log_tails.group(cloud.stack_name, pipeline, step["kind"], backend)

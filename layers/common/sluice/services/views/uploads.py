@@ -119,10 +119,16 @@ def counts(cloud: Cloud, pipeline: str, aside: int) -> dict[str, int]:
     waiting = arrivals.waiting(cloud, pipeline)
     held = data_set(cloud, pipeline)
     version, objects = (held["dataset_version"], int(held["objects"] or 0)) if held else ("", 0)
+    failed = {arrival.failed_run for arrival in waiting} - {None}
+    found_runs = cloud.catalog.get_all(
+        [keys.run_key(pipeline, str(each)) for each in sorted(failed, key=str)]
+    )
+    # What a run took up that failed later waits again, and is in the data set if that run's is the last one.
+    same = {keys.run_id_of(run) for run in found_runs if run and run.get("dataset_version") == version}
     found = Counter[str](
         "building" if arrival.is_included else arrival.status
         for arrival in waiting
-        if not (arrival.is_included and arrival.dataset_version == version)
+        if not (arrival.failed_run in same or (arrival.is_included and arrival.dataset_version == version))
     )
     found |= {"included": objects, "quarantined": aside}
     return {status: count for status, count in found.items() if count}
