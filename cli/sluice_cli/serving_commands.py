@@ -78,6 +78,8 @@ def _print_last_release(last: dict[str, Any] | None) -> None:
     out.print("  last release", last["release_id"], styled(last["status"]), since(last))
     for reason in last.get("reasons") or []:
         out.print(f"    [yellow]•[/] {escape(failures.plain(str(reason)))}")
+    if again := last.get("command"):
+        out.print(f"    `{invocation.command(again)}` tries it again")
 
 
 def _print_recoveries(item: dict[str, Any], stage: dict[str, Any]) -> None:

@@ -134,6 +134,9 @@ def test_why_the_last_release_went_wrong_is_told(status: str, capsys: pytest.Cap
     assert f"  last release m-v1-0 {status}" in text
     assert "    • the answer [x] is no JSON" in text
     assert "m-v1-0" not in said(capsys, last_release={**last, "status": "released", "reasons": []})
+    assert "tries it again" not in text
+    again = said(capsys, last_release={**last, "command": "approve m/1"})
+    assert "`sluice approve m/1` tries it again" in again
 
 
 def test_a_digest_in_the_timeline_is_as_short_as_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,6 +144,29 @@ def test_a_stage_is_shown_with_its_endpoint_and_alarms(releasing: release_world.
     assert status["timeline"][-1]["event"] == "promoted"
 
 
+@pytest.mark.parametrize(
+    ("changed", "command"),
+    [
+        ({"status": "released"}, None),
+        ({"status": "refused"}, None),
+        ({}, "approve reviews/1"),
+        ({"cause": "command"}, "approve reviews/1 --stage production"),
+        ({"cause": "command", "is_rollback": True}, "rollback reviews --stage production"),
+        ({"cause": "alarm", "is_rollback": True}, None),
+        ({"stages": []}, None),
+    ],
+)
+def test_a_failed_release_is_shown_with_what_tries_it_again(
+    releasing: release_world.World, changed: dict[str, Any], command: str | None
+) -> None:
+    release_id = releasing.approve(releasing.register(1))
+    key = keys.release_key(release_world.PIPELINE, release_id)
+    releasing.cloud.catalog.update(key, {"status": "failed", "stages": ["production"], **changed})
+    found = stages.last_release(releasing.cloud, release_world.PIPELINE, release_id)
+    assert found is not None
+    assert found["command"] == command
+
+
 def test_an_endpoint_and_an_alarm_that_were_deleted_are_shown_as_such(releasing: release_world.World) -> None:
     releasing.approve(releasing.register(1))
     releasing.cloud.alarms.delete([release_world.ERROR_ALARM])

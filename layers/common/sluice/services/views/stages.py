@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -81,11 +81,33 @@ def releases(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
 
 
 def last_release(cloud: Cloud, pipeline: str, noted: str | None) -> dict[str, Any] | None:
-    """Return the release that began last, which the pipeline notes; in an older stack look at all."""
+    """Return the release that began last, with the `command` that tries a failed one again.
+
+    The pipeline notes which that is; in an older stack look at all.
+    """
     item = cloud.catalog.get(keys.release_key(pipeline, noted)) if noted else None
     if item is not None:
-        return {"release_id": noted, **keys.shown(item)}
-    return max(releases(cloud, pipeline), key=lambda each: str(each.get("started_at") or ""), default=None)
+        found: dict[str, Any] | None = {"release_id": noted, **keys.shown(item)}
+    else:
+        listed = releases(cloud, pipeline)
+        found = max(listed, key=lambda each: str(each.get("started_at") or ""), default=None)
+    return found and {**found, "command": _again(cloud, pipeline, found)}
+
+
+def _again(cloud: Cloud, pipeline: str, release: Mapping[str, Any]) -> str | None:
+    """Return the command that tries a failed release again; an automatic rollback is tried anyway."""
+    stage, arn, cause = (
+        next(iter(release.get("stages") or ()), None),
+        release.get("package_arn"),
+        release["cause"],
+    )
+    if release.get("status") != "failed" or stage is None or arn is None:
+        return None
+    if release.get("is_rollback"):
+        return f"rollback {pipeline} --stage {stage}" if cause == "command" else None
+    version = int(release["package_version"])
+    name = packages.version_name(cloud.stack_name, pipeline, packages.group_of(arn), version)
+    return f"approve {name} --stage {stage}" if cause == "command" else f"approve {name}"
 
 
 def endpoint_status(cloud: Cloud, endpoint_name: str) -> str:
