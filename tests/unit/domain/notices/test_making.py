@@ -106,6 +106,20 @@ TOLD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ),
     (
         "ReleaseEnded",
+        {**RELEASE, "outcome": "refused", "package_version": None, "stages": [], "release_id": "reviews-r3"},
+        "release_refused",
+        "The release of reviews was refused.",
+        "sluice status reviews",
+    ),
+    (
+        "ReleaseEnded",
+        {**RELEASE, "outcome": "rolled_back", "replaced_version": 4, "release_id": "reviews-r4"},
+        "rolled_back",
+        "reviews was rolled back from v4: production serves reviews v3.",
+        "status",
+    ),
+    (
+        "ReleaseEnded",
         {**RELEASE, "outcome": "rolled_back"},
         "rolled_back",
         "production serves reviews v3",

@@ -143,7 +143,9 @@ def _approval_awaited(told: Told) -> Notice:
 
 
 def _release_ended(told: Told) -> Notice | None:
-    release, model = told.text("release_id"), f"{told.pipeline} v{told.text('package_version')}"
+    release, version = told.text("release_id"), told.text("package_version")
+    # What is refused before it is planned has none.
+    model = f"{told.pipeline} v{version}" if version else told.pipeline
     # What is refused may have been planned for no stage yet.
     stages = ", ".join(told.detail.get("stages") or ())
     to, on = (f" to {stages}", f" on {stages}") if stages else ("", "")
