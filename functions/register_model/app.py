@@ -26,11 +26,12 @@ from sluice.domain.locations import bucket_and_key
 from sluice.domain.release import approvals, packages, serving
 from sluice.domain.release.approvals import Provenance
 from sluice.events import RegisterModelTask, event_parser
+from sluice.lazy import dataclass
 from sluice.observability import logger
-from sluice.ports import Cloud
+from sluice.ports import Cloud, ObjectHead
 from sluice.services import announcing, artifacts, building, recalling
 from sluice.services.building import Begun
-from sluice.services.side_by_side import together
+from sluice.services.side_by_side import on_each, together
 from sluice.services.timeline import noting
 from sluice.tasks import machine_task
 
@@ -158,12 +159,14 @@ def _new_manifest(
     (judged, evaluation), described, model, code, bundle, written, (cause, actor) = together(
         partial(_judged, cloud, task, recorded),
         partial(artifacts.described, cloud, recorded),
-        partial(_pinned, cloud, task, "model", chosen.step, chosen.model_uri, chosen.model_version_id),
+        partial(_hashed, cloud, task, "model", chosen.step, chosen.model_uri, chosen.model_version_id),
         partial(_code, cloud, task, project),
         partial(_bundle, cloud, project),
         partial(artifacts.of_steps, cloud, recorded),
         partial(_why, cloud, task, run),
     )
+    # After all that may refuse the model: nothing is left of one that is not registered.
+    on_each((model, code), lambda each: cloud.objects.copy(each.head, each.pinned.uri))
     steps = {each["step"]: each for each in described}
     return RunManifest(
         pipeline=task.pipeline,
@@ -175,14 +178,14 @@ def _new_manifest(
         candidate=chosen.step,
         champion=task.champion,
         artifacts=[
-            artifacts.produced(model, steps),
-            code,
+            artifacts.produced(model.pinned, steps),
+            code.pinned,
             artifacts.produced(judged, steps),
             bundle,
             *written,
         ],
         serving=Serving(
-            run_manifest.container(config, cloud.region, model.uri, code.uri),
+            run_manifest.container(config, cloud.region, model.pinned.uri, code.pinned.uri),
             run_manifest.config_sha256(project.config),
         ),
         evaluation=evaluation.finite,
@@ -208,30 +211,38 @@ def _bundle(cloud: Cloud, project: Project) -> Artifact:
     return Artifact("bundle", "push", project.bundle_uri, hashlib.sha256(data).hexdigest(), len(data))
 
 
-def _code(cloud: Cloud, task: RegisterModelTask, project: Project) -> Artifact:
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """An archive that was hashed, and what it will be at the place of its digest, where no job can write."""
+
+    head: ObjectHead
+    pinned: Artifact
+
+
+def _code(cloud: Cloud, task: RegisterModelTask, project: Project) -> _Archive:
     """Return the archive of the scripts, which is half of what serves."""
-    code = _pinned(cloud, task, "code", "register_project", project.sourcedir_uri)
-    pushed = project.sourcedir_sha256 or code.sha256
-    if code.sha256 != pushed:
+    code = _hashed(cloud, task, "code", "register_project", project.sourcedir_uri)
+    sha256 = code.pinned.sha256
+    pushed = project.sourcedir_sha256 or sha256
+    if sha256 != pushed:
         raise CodeChangedError(
             f"{project.sourcedir_uri} has changed since the project was pushed: its sha256 is "
-            f"{str(code.sha256)[:12]}, not {str(pushed)[:12]}; restore the object's earlier version"
+            f"{str(sha256)[:12]}, not {str(pushed)[:12]}; restore the object's earlier version"
         )
     return code
 
 
-def _pinned(
+def _hashed(
     cloud: Cloud,
     task: RegisterModelTask,
     name: str,
     step: str,
     uri: str,
     wanted_version_id: str | None = None,
-) -> Artifact:
-    """Copy exactly the archive version that was hashed to the place of its digest, where no job can write."""
-    objects = cloud.objects
+) -> _Archive:
+    """Hash the archive at a URI, which has to be the wanted version."""
     bucket, key = bucket_and_key(uri)
-    found = objects.open(bucket, key)
+    found = cloud.objects.open(bucket, key)
     if found is None:
         raise FileNotFoundError(uri)
     head, chunks = found
@@ -241,8 +252,7 @@ def _pinned(
     for chunk in chunks:
         digest.update(chunk)
     pinned = building.locations(cloud, task.pipeline).pinned(digest.hexdigest(), key.rpartition("/")[2])
-    objects.copy(head, pinned)
-    return Artifact(name, step, pinned, digest.hexdigest(), head.size_bytes)
+    return _Archive(head, Artifact(name, step, pinned, digest.hexdigest(), head.size_bytes))
 
 
 def _inputs(task: RegisterModelTask, begun: Begun) -> Inputs:

@@ -267,7 +267,12 @@ def test_a_model_overwritten_after_it_was_chosen_is_not_registered(
     assert world.build("a.csv") == "failed"
     assert "was written again after it was chosen" in world.execution["cause"]
     assert world.execution["error"] == "ModelChangedError"
+    assert pinned(world) == []
     assert world.cloud.registry.by_arn == {}
+
+
+def pinned(world: World) -> list[str]:
+    return [key for key in world.cloud.objects.buckets[fakes.ARTIFACT_BUCKET] if key.startswith("models/")]
 
 
 def test_an_evaluation_overwritten_after_the_gates_judged_it_is_not_registered(
@@ -289,6 +294,7 @@ def test_an_evaluation_overwritten_after_the_gates_judged_it_is_not_registered(
     assert world.build("a.csv") == "failed"
     assert "was written again after the gates judged it" in world.execution["cause"]
     assert world.execution["error"] == "EvaluationChangedError"
+    assert pinned(world) == []
     assert judged
     assert world.cloud.registry.by_arn == {}
 
@@ -299,6 +305,7 @@ def test_scripts_overwritten_after_the_push_are_not_registered(world: World) -> 
     assert world.build("a.csv") == "failed"
     assert "has changed since the project was pushed" in world.execution["cause"]
     assert world.execution["error"] == "CodeChangedError"
+    assert pinned(world) == []
 
 
 def test_a_crash_after_the_package_was_created_is_made_good_by_the_retry(
