@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from sluice.domain.build.selection import Selection, Trained
 from sluice.domain.config.models import Train
 from sluice.domain.locations import bucket_and_key
 from sluice.events import SelectCandidateTask, event_parser
+from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import building, championing, measuring, presence
@@ -49,10 +51,10 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
         # A reproduction is compared with what it reproduces.
         lambda: None if run.reproduces else championing.find(cloud, run, begun.project, config),
     )
-    if isinstance(chosen, list):
-        return {"is_final": False, "candidates": chosen}
-    model, found = chosen
-    _record(cloud, task, run, config.train, found, champion)
+    if chosen.best is None:
+        return {"is_final": False, "candidates": [*chosen.next_rung]}
+    model = chosen.best.model
+    _record(cloud, task, run, config.train, chosen.best.selection, champion)
     return {
         "is_final": True,
         # Pin the version: any job of the run may overwrite the model before the registration.
@@ -85,12 +87,25 @@ def _taken_over(cloud: Cloud, task: SelectCandidateTask, begun: Begun) -> dict[s
     }
 
 
-def _choose(
-    cloud: Cloud, task: SelectCandidateTask, train: Train
-) -> list[str] | tuple[dict[str, str], Selection]:
-    """Return the names of the next rung's candidates, or the best one's model if there is none."""
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """The best candidate's model, and the selection that found it."""
+
+    model: dict[str, str]
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The names of the next rung's candidates; after the last rung the best of all."""
+
+    next_rung: Sequence[str] = ()
+    best: _Best | None = None
+
+
+def _choose(cloud: Cloud, task: SelectCandidateTask, train: Train) -> _Choice:
     trained, next_rung = _trained(cloud, task, train)
-    return next_rung or _best(cloud, task, trained, train)
+    return _Choice(next_rung) if next_rung else _Choice(best=_best(cloud, task, trained, train))
 
 
 def _trained(cloud: Cloud, task: SelectCandidateTask, train: Train) -> tuple[list[Trained], list[str]]:
@@ -112,9 +127,7 @@ def _trained(cloud: Cloud, task: SelectCandidateTask, train: Train) -> tuple[lis
     return trained, planned
 
 
-def _best(
-    cloud: Cloud, task: SelectCandidateTask, trained: list[Trained], train: Train
-) -> tuple[dict[str, str], Selection]:
+def _best(cloud: Cloud, task: SelectCandidateTask, trained: list[Trained], train: Train) -> _Best:
     """Return the model of the best candidate that has one: SageMaker completes jobs that saved none, too."""
     while True:
         found = selection.select(train, trained)
@@ -126,7 +139,8 @@ def _best(
         opened = cloud.objects.open(bucket, key)
         problem = archives.NOTHING_SAVED if opened is None else archives.problem(opened[1])
         if opened is not None and problem is None:
-            return {"step": best.step, "model_uri": uri, "model_version_id": opened[0].version_id}, found
+            model = {"step": best.step, "model_uri": uri, "model_version_id": opened[0].version_id}
+            return _Best(model, found)
         # For SageMaker, and so for the step, the job is completed.
         cloud.catalog.apply(builds.remark_on_step(task.run_id, best.step, problem))
         failed = Trained(best.step, "Failed", failure_reason=problem)
