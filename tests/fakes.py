@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -176,10 +177,15 @@ class _Version:
 
 
 class FakeObjects:
-    """Versioned buckets; the newest version of a key is its last."""
+    """Versioned buckets; the newest version of a key is its last.
+
+    What was deleted is found by its version id alone, and no id comes again.
+    """
 
     def __init__(self) -> None:
         self.buckets: dict[str, dict[str, list[_Version]]] = {}
+        self._ids: Counter[tuple[str, str]] = Counter()
+        self._deleted: dict[tuple[str, str], list[_Version]] = {}
         self.writes: list[str] = []
         self.uploaded_parts: dict[tuple[str, str], list[Part]] = {}
         self.read_bytes = 0
@@ -188,14 +194,21 @@ class FakeObjects:
     def put(self, bucket: str, key: str, data: bytes, metadata: Mapping[str, str] | None = None) -> str:
         """What an upload from outside does; returns the version id."""
         versions = self.buckets.setdefault(bucket, {}).setdefault(key, [])
-        version = _Version(f"v{len(versions) + 1}", data, "application/octet-stream", self.at)
+        self._ids[bucket, key] += 1
+        version = _Version(f"v{self._ids[bucket, key]}", data, "application/octet-stream", self.at)
         version.metadata.update(metadata or {})
         versions.append(version)
         return versions[-1].version_id
 
     def delete(self, uri: str) -> None:
         bucket, key = _split(uri)
-        del self.buckets[bucket][key]
+        self._deleted.setdefault((bucket, key), []).extend(self.buckets[bucket].pop(key))
+
+    def purge(self, uri: str) -> None:
+        """Delete all versions of an object for ever, as a life cycle does."""
+        bucket, key = _split(uri)
+        self.buckets[bucket].pop(key, None)
+        self._deleted.pop((bucket, key), None)
 
     def tags(self, bucket: str, key: str) -> dict[str, str]:
         return self.buckets[bucket][key][-1].tags
@@ -267,7 +280,8 @@ class FakeObjects:
         versions = self.buckets.get(bucket, {}).get(key, [])
         if version_id is None:
             return versions[-1] if versions else None
-        return next((version for version in versions if version.version_id == version_id), None)
+        known = (*self._deleted.get((bucket, key), ()), *versions)
+        return next((version for version in known if version.version_id == version_id), None)
 
     def _existing(self, bucket: str, key: str, version_id: str | None) -> _Version:
         version = self._version(bucket, key, version_id)

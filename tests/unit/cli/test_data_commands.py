@@ -91,7 +91,7 @@ def conditions(target: Target, version: str) -> dict[str, str]:
 
 
 def test_verifying_names_what_was_overwritten_or_deleted(world: World, target: Target) -> None:
-    for name in ("a.csv", "b.csv", "c.csv"):
+    for name in ("a.csv", "b.csv", "c.csv", "e.csv"):
         world.upload(name)
     world.build("d.csv")
     version = world.catalog_run()["dataset_version"]
@@ -100,9 +100,11 @@ def test_verifying_names_what_was_overwritten_or_deleted(world: World, target: T
     objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/a.csv", b"x,y\n9,1\n")
     objects.put(fakes.DATA_BUCKET, f"{PIPELINE}/b.csv", ROWS)
     objects.delete(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/c.csv")
+    objects.purge(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/e.csv")
     objects.buckets[fakes.DATA_BUCKET][f"{PIPELINE}/d.csv"][0].data = b"x,y\n1,1\n2,1\n"
     found = conditions(target, version)
-    assert found == {"a.csv": "overwritten", "b.csv": "intact", "c.csv": "gone", "d.csv": "differs"}
+    of_deleted = {"c.csv": "deleted", "e.csv": "gone"}
+    assert found == {"a.csv": "overwritten", "b.csv": "intact", "d.csv": "differs", **of_deleted}
 
 
 def test_verifying_says_where_what_was_overwritten_is_kept(

@@ -198,7 +198,7 @@ def test_a_version_is_read_as_it_was_whatever_its_keys_hold_now(world: World) ->
 
 def test_a_version_whose_objects_are_gone_fails_and_names_them(world: World) -> None:
     first = world.catalog_run()["dataset_version"]
-    world.cloud.objects.delete(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv")
+    world.cloud.objects.purge(f"s3://{fakes.DATA_BUCKET}/{PIPELINE}/a.csv")
     wish(world, dataset_version=first)
     assert world.play(SECOND) == "failed"
     assert "lacks 1 object by now: reviews/a.csv" in world.catalog_run(SECOND)["reasons"][0]

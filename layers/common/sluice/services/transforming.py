@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sluice.ports import Cloud, ObjectHead
 
 _TASK_VALID_FOR = timedelta(days=7)
+_DELETED = "it was deleted before it was scored"
 
 
 def take(cloud: Cloud, pipeline: str, head: ObjectHead) -> str:
@@ -55,14 +56,21 @@ def take(cloud: Cloud, pipeline: str, head: ObjectHead) -> str:
 def ask(cloud: Cloud, pipeline: str, key: str, version_id: str, request_id: str) -> str:
     """Have an upload scored by the model that is live, unless that did so; once for each request."""
     head = cloud.objects.head(cloud.data_bucket, key, version_id)
+    if head is None or not _is_there(cloud, key):
+        return "gone"
     # The request may overtake S3's event.
-    if head is None or take(cloud, pipeline, head) == "refused":
-        return "refused" if head else "gone"
+    if take(cloud, pipeline, head) == "refused":
+        return "refused"
     item = cloud.catalog.get(keys.input_key(pipeline, key, version_id))
     known = Input.of(item) if item else None
     if known is None or known.request_id == request_id:
         return "known"
     return "asked" if cloud.catalog.apply(*changes.ask(known, request_id)) else "known"
+
+
+def _is_there(cloud: Cloud, key: str) -> bool:
+    """Tell whether a job finds an upload: the bucket keeps the versions of what was deleted."""
+    return cloud.objects.head(cloud.data_bucket, key) is not None
 
 
 def begin(cloud: Cloud, pipeline: str, *, is_now: bool = False) -> str:
@@ -149,11 +157,12 @@ def _readable(cloud: Cloud, config: PipelineConfig, inputs: list[Input]) -> list
 
 def _fault(cloud: Cloud, config: PipelineConfig, each: Input) -> str | None:
     span = 0, batch_schema.READ_BYTES - 1
-    chunks = cloud.objects.chunks(cloud.data_bucket, each.key, each.version_id, span=span)
+    if not _is_there(cloud, each.key):
+        return _DELETED
     try:
-        data = b"".join(chunks)
+        data = b"".join(cloud.objects.chunks(cloud.data_bucket, each.key, each.version_id, span=span))
     except FileNotFoundError:
-        return "it was deleted before it was scored"
+        return _DELETED
     return batch_schema.fault(data, config, is_whole=each.size_bytes <= batch_schema.READ_BYTES)
 
 
