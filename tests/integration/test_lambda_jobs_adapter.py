@@ -298,3 +298,6 @@ def test_a_job_whose_function_ended_without_a_word_is_told_so(
     described = jobs.describe("processing_job", NAME) or {}
     assert described["FailureReason"] == "its function ended without a word"
     assert described["LimitReached"] is None
+    # It cannot have run for longer than it may, however late that is noticed.
+    ran = described["ProcessingEndTime"] - described["ProcessingStartTime"]
+    assert ran.total_seconds() == described["Usage"]["billed_s"] == 900

@@ -300,15 +300,17 @@ def _loss(held: Mapping[str, Any], claim: Mapping[str, Any] | None) -> FunctionE
 def _failed(held: Mapping[str, Any], claim: Mapping[str, Any] | None, end: FunctionEnd) -> dict[str, Any]:
     now = datetime.now(UTC).timestamp()
     started = claim["claimed_at"] if claim else now
+    # However late anybody looks, Lambda ended it when its time was over.
+    ended = min(now, started + claim["timeout_s"]) if claim else now
     field = _FIELDS[held["kind"]]
     return {
         "status": "Failed",
         "secondary_status": "Failed",
         "reason": end.reason,
         "limit": end.limit,
-        "changes": {f"{field}StartTime": started, f"{field}EndTime": now},
+        "changes": {f"{field}StartTime": started, f"{field}EndTime": ended},
         "usage": {
-            "billed_s": round(now - started, 3),
+            "billed_s": round(ended - started, 3),
             **_room(held),
             # What ended for want of memory held all there was.
             **({"peak_memory_mb": held["memory_mb"]} if end.limit == "memory" else {}),
