@@ -156,7 +156,8 @@ SCRIPTS = {
     "threads": """
         import threading, time
         def late():
-            time.sleep(0.1)
+            # Its traceback is written by then, however long that takes.
+            threading.main_thread().join()
             print("late", threading.current_thread().name)
         print(threading.main_thread() is threading.current_thread(), threading.active_count())
         print(threading.main_thread().native_id == __import__("os").getpid())
