@@ -29,10 +29,13 @@ def world(cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def twice(world: World) -> World:
     """A pipeline of two runs."""
-    world.build("a.csv")
-    world.later(hours=1)
-    world.build("b.csv", ROWS + b"3,1\n")
-    return world
+
+    def play(world: World) -> None:
+        world.build("a.csv")
+        world.later(hours=1)
+        world.build("b.csv", ROWS + b"3,1\n")
+
+    return world.begin("twice", play)
 
 
 def call(*arguments: str) -> Result:

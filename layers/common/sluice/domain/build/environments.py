@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from sluice.catalog.records.builds import Environment
@@ -30,6 +31,19 @@ class NoEnvironmentError(BuildError):
     """Jobs on Lambda cannot have the packages that they need; the message says why."""
 
 
+# A lock file is long, and its digest is asked for several times for each job.
+@lru_cache(maxsize=8)
+def _spec(lock: str, requirements: tuple[str, ...], python: str, architecture: str) -> str:
+    asked: dict[str, Any] = {
+        "format": _FORMAT,
+        "lock": lock,
+        "requirements": requirements,
+        "python": python,
+        "architecture": architecture,
+    }
+    return canonical.digest(asked)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The packages of an image and of a requirements.txt, for a version of Python and an architecture."""
@@ -44,14 +58,7 @@ class Wanted:
     @property
     def spec(self) -> str:
         """The digest of all that the packages depend on."""
-        asked: dict[str, Any] = {
-            "format": _FORMAT,
-            "lock": self.lock,
-            "requirements": list(self.requirements),
-            "python": self.python,
-            "architecture": self.architecture,
-        }
-        return canonical.digest(asked)
+        return _spec(self.lock, tuple(self.requirements), self.python, self.architecture)
 
     def describe(self, digest: str, size_bytes: int, unpacked_bytes: int, **more: Any) -> dict[str, Any]:
         """Return the document that lies beside the archive."""
