@@ -84,7 +84,7 @@ def read(step: str, declared: Any) -> tuple[RetryPolicy, ...]:
 
 
 def _read_one(where: str, item: Mapping[str, Any]) -> RetryPolicy:
-    faults = frozenset(item.get("ExceptionType", ()))
+    faults = frozenset(item.get("ExceptionType") or ())
     if not faults or faults - _FAULTS:
         raise DefinitionError(f"{where}.ExceptionType must name some of {', '.join(sorted(_FAULTS))}.")
     if "MaxAttempts" in item and "ExpireAfterMin" in item:
