@@ -51,7 +51,8 @@ from sluice.quality.judging import Baseline, Terms
 from sluice.quality.part_results import PART, PartResults
 from sluice.quality.run import Limits, Work
 from sluice.quality.validation import DataFile
-from sluice.services import arrivals, batching, building, datasets, presence
+from sluice.services import building
+from sluice.services.data import arrivals, batching, datasets, presence
 from sluice.services.views import data, pipelines, runs, uploads
 from sluice_cli import lookup
 

@@ -22,7 +22,7 @@ from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain import names
 from sluice.domain.build import jobs, projects
 from sluice.domain.times import from_iso, to_iso
-from sluice.services import arrivals, datasets
+from sluice.services.data import arrivals, datasets
 from sluice_local.states.history import Execution
 
 PIPELINE = "reviews"

@@ -23,7 +23,7 @@ from sluice.catalog.records.releases import Deployment, Release, Stage
 from sluice.catalog.records.timeline import Entry
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Item
-from sluice.services import releasing
+from sluice.services.release import releasing
 
 BUSY = "p-000"
 YAML = PIPELINE_YAML + (

@@ -15,7 +15,7 @@ from sluice.catalog.records.transforms import Input
 from sluice.domain import money, wording
 from sluice.domain.release import transforms
 from sluice.ports import ObjectHead
-from sluice.services import transform_ends, transforming
+from sluice.services.release import transform_ends, transforming
 from sluice.services.views import batches
 from sluice_cli import bus, lookup, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_USAGE, CommandError

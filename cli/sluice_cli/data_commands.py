@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sluice.domain import wording
-from sluice.services import arrivals
+from sluice.services.data import arrivals
 from sluice.services.views import data, uploads
 from sluice_cli import data_release, lookup, reasons
 from sluice_cli.errors import EXIT_REJECTED

@@ -9,7 +9,7 @@ from typing import Any
 from sluice.catalog.records.arrivals import Arrival
 from sluice.domain import locations, nearest
 from sluice.domain.data import uploads
-from sluice.services import arrivals
+from sluice.services.data import arrivals
 from sluice.services.views import pipelines
 from sluice.services.views import uploads as seen
 from sluice_cli import bus

@@ -12,7 +12,8 @@ from sluice.catalog.records.releases import PENDING, Package, Recovery, Release
 from sluice.domain import actors, config, names
 from sluice.domain.release import holds, packages, recoveries, releases
 from sluice.domain.release.holds import Hold
-from sluice.services import approving, building, deploying, releasing
+from sluice.services import building
+from sluice.services.release import approving, deploying, releasing
 from sluice.services.views import stages
 from sluice_cli import waiting
 from sluice_cli.errors import EXIT_REJECTED, CommandError, unknown

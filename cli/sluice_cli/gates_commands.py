@@ -9,7 +9,7 @@ import typer
 
 from sluice.domain import config as configs
 from sluice.domain import wording
-from sluice.services import backtesting
+from sluice.services.views import backtesting
 from sluice_cli import lookup
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.groups import group

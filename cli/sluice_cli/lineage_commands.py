@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluice.services import tracing
+from sluice.services.data import tracing
 from sluice.services.views import lineage as views
 from sluice.services.views import pipelines
 from sluice_cli import lineage_tree, lookup

@@ -9,7 +9,8 @@ from typing import Any
 from sluice.catalog.records.builds import Run
 from sluice.domain import config, locations, names, nearest
 from sluice.domain.config import PipelineConfig
-from sluice.services import building, tracing
+from sluice.services import building
+from sluice.services.data import tracing
 from sluice.services.views import data, models, pipelines, runs, stages, uploads
 from sluice_cli import output
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError, unknown

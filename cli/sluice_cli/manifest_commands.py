@@ -12,8 +12,8 @@ from rich.text import Text
 
 from sluice.domain import wording
 from sluice.domain.build import sources
-from sluice.services import verifying
-from sluice.services.verifying import Finding
+from sluice.services.data import verifying
+from sluice.services.data.verifying import Finding
 from sluice.services.views import lineage as views
 from sluice_cli import lookup
 from sluice_cli.errors import EXIT_REJECTED

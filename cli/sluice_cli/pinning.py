@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice.services import releasing
+from sluice.services.release import releasing
 from sluice.services.views import stages
 from sluice_cli import bus, waiting
 from sluice_cli.errors import CommandError, unknown

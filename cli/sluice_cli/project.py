@@ -24,7 +24,8 @@ from sluice.domain.build.sources import Source
 from sluice.domain.config import PipelineConfig, gate_rules
 from sluice.domain.release import alarms
 from sluice.domain.times import to_iso
-from sluice.services import building, guarding
+from sluice.services import building
+from sluice.services.release import guarding
 from sluice.services.views import data
 from sluice_cli import git, local_images, scripts, uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError, unknown

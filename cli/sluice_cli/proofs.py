@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sluice.domain.money import money
-from sluice.services import building, verifying
+from sluice.services import building
+from sluice.services.data import verifying
 from sluice.services.views import candidates, costs, gates, lineage, story
 from sluice_cli import leaderboard, lineage_tree, lookup, starting, story_page, waiting
 from sluice_cli.output import out

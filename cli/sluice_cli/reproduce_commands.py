@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from sluice.domain.build import reproduction
-from sluice.services import building, verifying
-from sluice.services.verifying import Finding
+from sluice.services import building
+from sluice.services.data import verifying
+from sluice.services.data.verifying import Finding
 from sluice.services.views import lineage as views
 from sluice_cli import log_streams, lookup, starting, waiting
 from sluice_cli.build_commands import RUN_EXITS

@@ -7,7 +7,7 @@ from typing import Any
 from sluice.domain import tags
 from sluice.domain.release import scaling, serving
 from sluice.domain.release.alarms import Guarded
-from sluice.services import deploying, releasing
+from sluice.services.release import deploying, releasing
 from sluice.services.views import stages
 from sluice_cli import bus, lookup, waiting
 from sluice_cli.errors import CommandError

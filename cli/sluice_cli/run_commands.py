@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from sluice.domain.money import money
-from sluice.services import costs
+from sluice.services.build import costs
+from sluice.services.build.wishes import Wanted
 from sluice.services.views import reuse
-from sluice.services.wishes import Wanted
 from sluice_cli import log_streams, lookup, outlook, starting, stopping, waiting
 from sluice_cli.build_commands import RUN_EXITS
 from sluice_cli.options import Json, Pipeline, Reason, RunName, Wait, example, show

@@ -9,7 +9,7 @@ import typer
 
 from sluice.catalog.records.releases import Scaled
 from sluice.domain.release import scaling as rules
-from sluice.services import releasing
+from sluice.services.release import releasing
 from sluice_cli import bus, lookup, waiting
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show

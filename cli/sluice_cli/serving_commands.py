@@ -16,7 +16,8 @@ from sluice.domain.config.models import Serve
 from sluice.domain.release import answers
 from sluice.domain.release import scaling as rules
 from sluice.domain.release.errors import SmokeTestFailedError
-from sluice.services import building, deploying, model_packages, releasing, views
+from sluice.services import building, views
+from sluice.services.release import deploying, model_packages, releasing
 from sluice_cli import lookup, outlook
 from sluice_cli.data_commands import print_waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError

@@ -12,7 +12,7 @@ import typer
 from sluice.domain.locations import Locations
 from sluice.domain.release import signatures
 from sluice.domain.release.errors import NotRegisteredYetError, ReleaseRefusedError
-from sluice.services import model_packages, signing
+from sluice.services.release import model_packages, signing
 from sluice_cli import decisions, lookup
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show

@@ -14,7 +14,8 @@ from sluice.domain.config.checks.row_count import RowCountCheck
 from sluice.domain.config.models import Data
 from sluice.domain.failures import MissingError
 from sluice.quality.validation import DataFile
-from sluice.services import building, datasets
+from sluice.services import building
+from sluice.services.data import datasets
 from sluice_cli.errors import CommandError
 from sluice_cli.output import short
 from sluice_cli.target import Target
@@ -81,7 +82,7 @@ def beside(
 
 
 def _baseline(target: Target, contract: PipelineConfig, version: str) -> Baseline:
-    from sluice.services import baselines
+    from sluice.services.data import baselines
 
     try:
         return baselines.find(target.cloud, contract.name, contract.data, version)

@@ -11,9 +11,10 @@ from sluice.catalog.records.builds import Run, RunRequest
 from sluice.domain import names
 from sluice.domain.build import candidates
 from sluice.domain.config import overrides
-from sluice.services import building, wishes
+from sluice.services import building
+from sluice.services.build import wishes
+from sluice.services.build.wishes import NotStartedError, Wanted
 from sluice.services.views import foresight
-from sluice.services.wishes import NotStartedError, Wanted
 from sluice_cli import bus, lookup, project, waiting
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.target import Target

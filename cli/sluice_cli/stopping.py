@@ -7,8 +7,9 @@ from typing import Any
 
 from sluice.catalog.records.builds import Run
 from sluice.domain.build import jobs
-from sluice.services import building, stopping
-from sluice.services.stopping import NotStoppedError
+from sluice.services import building
+from sluice.services.build import stopping
+from sluice.services.build.stopping import NotStoppedError
 from sluice.services.views import costs
 from sluice_cli import lookup, waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError

@@ -11,7 +11,8 @@ from sluice.catalog import keys
 from sluice.catalog.records.builds import Run, Step
 from sluice.domain import failures
 from sluice.domain.build import usage
-from sluice.services import arrivals, building
+from sluice.services import building
+from sluice.services.data import arrivals
 from sluice.services.views import data, runs, stages
 from sluice_cli import lookup
 from sluice_cli.errors import CommandError

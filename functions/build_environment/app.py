@@ -13,8 +13,9 @@ from sluice.domain.build.environments import NoEnvironmentError, Wanted
 from sluice.events import BuildEnvironmentTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, PackageArchive
-from sluice.services import building, environments
-from sluice.services.environments import EnvironmentBuildingError
+from sluice.services import building
+from sluice.services.build import environments
+from sluice.services.build.environments import EnvironmentBuildingError
 from sluice.tasks import machine_task
 
 # Time to upload the archive and to record it.

@@ -19,8 +19,9 @@ from sluice.domain.build.verdicts import Verdict
 from sluice.events import CheckGatesTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import building, judging
-from sluice.services.judging import ROLES, Scored
+from sluice.services import building
+from sluice.services.build import judging
+from sluice.services.build.judging import ROLES, Scored
 from sluice.services.timeline import note, noting
 from sluice.tasks import machine_task
 
@@ -52,7 +53,7 @@ def lambda_handler(task: CheckGatesTask, context: LambdaContext) -> dict[str, An
 
 def _compare(cloud: Cloud, task: CheckGatesTask, run: Run, candidate: Evaluation) -> dict[str, Any]:
     """Compare a reproduction with what it reproduces; it is never better, so that it is never registered."""
-    from sluice.services import reproducing
+    from sluice.services.build import reproducing
 
     building.reach(cloud, task, run, "judged", lambda at: _metrics(task, {"candidate": candidate}, at))
     found = reproducing.compare(cloud, run, candidate.document)

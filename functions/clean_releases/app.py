@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.events import CleaningDue, event_parser
 from sluice.observability import logger
-from sluice.services import cleaning
+from sluice.services.release import cleaning
 
 _LAST_MS = 10_000
 

@@ -9,7 +9,7 @@ from sluice import wiring
 from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.release_events import ReleaseStageTask
-from sluice.services import shadowing
+from sluice.services.release import shadowing
 from sluice.tasks import machine_task
 
 

@@ -26,8 +26,8 @@ from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, EndpointBusyError, Item, RequestRefusedError
 from sluice.release_events import DeployModelTask
-from sluice.services import claiming, deploying, guarding, model_packages, releasing, scaling
-from sluice.services.model_packages import Package
+from sluice.services.release import claiming, deploying, guarding, model_packages, releasing, scaling
+from sluice.services.release.model_packages import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 
@@ -72,7 +72,7 @@ def _wait(cloud: Cloud, task: DeployModelTask, refusal: quotas.Refusal, *, is_up
 
 def _prove(cloud: Cloud, task: DeployModelTask) -> str:
     """Make the model of a stage without an endpoint, and have a job answer the sample; returns its name."""
-    from sluice.services import proving  # most stages have an endpoint
+    from sluice.services.build import proving  # most stages have an endpoint
 
     package = _approved(cloud, task)
     _create_model(cloud, task, package)

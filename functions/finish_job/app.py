@@ -14,7 +14,7 @@ from sluice.domain.times import from_iso
 from sluice.events import JobStateChanged, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import concluding
+from sluice.services.build import concluding
 
 # Longer than the state machine waits between attempts to start a job.
 _PATIENCE = timedelta(hours=1)

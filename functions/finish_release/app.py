@@ -18,7 +18,8 @@ from sluice.events import ExecutionStatusChanged, TaskFailure
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import FinishReleaseTask
-from sluice.services import announcing, claiming, deploying, metering, releasing, scaling, vouching
+from sluice.services import announcing, metering
+from sluice.services.release import claiming, deploying, releasing, scaling, vouching
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 

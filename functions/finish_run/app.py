@@ -8,7 +8,7 @@ from sluice import wiring
 from sluice.domain import failures
 from sluice.events import ExecutionStatusChanged, FinishRunTask, TaskFailure
 from sluice.observability import logger
-from sluice.services import ending, stopping
+from sluice.services.build import ending, stopping
 from sluice.tasks import machine_task
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.events import LifeCycleAsked
 from sluice.observability import logger
-from sluice.services import hearing, life_cycles
+from sluice.services import hearing
+from sluice.services.release import life_cycles
 
 
 @logger.inject_lambda_context(clear_state=True)

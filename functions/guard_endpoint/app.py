@@ -11,7 +11,7 @@ from sluice.domain.release import serving
 from sluice.events import AlarmConfigurationChanged, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import releasing
+from sluice.services.release import releasing
 from sluice.services.timeline import note
 
 

@@ -17,8 +17,9 @@ from sluice.events import MonitoringAsked, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.quality.run import Limits
-from sluice.services import announcing, finding, releasing
+from sluice.services import announcing, finding
 from sluice.services.monitoring import passes
+from sluice.services.release import releasing
 
 DUE = "MonitoringDue"
 # Time to finish a window that was begun.

@@ -10,7 +10,7 @@ from sluice.domain.actors import unverified
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import StagePinned, event_parser
 from sluice.observability import logger
-from sluice.services import releasing
+from sluice.services.release import releasing
 from sluice.services.timeline import note
 
 

@@ -20,7 +20,7 @@ from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.release_events import PlanReleaseTask
-from sluice.services import (
+from sluice.services.release import (
     approving,
     claiming,
     deploying,
@@ -30,7 +30,7 @@ from sluice.services import (
     scaling,
     vouching,
 )
-from sluice.services.model_packages import Package
+from sluice.services.release.model_packages import Package
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 

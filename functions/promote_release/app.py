@@ -15,7 +15,7 @@ from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import ReleaseStageTask
-from sluice.services import deploying, releasing, scaling
+from sluice.services.release import deploying, releasing, scaling
 from sluice.services.timeline import note
 from sluice.tasks import machine_task
 

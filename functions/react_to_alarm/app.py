@@ -16,8 +16,8 @@ from sluice.domain.times import to_iso
 from sluice.events import AlarmStateChanged, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
-from sluice.services import deploying, holding, recovering, releasing
-from sluice.services.recovering import Fault
+from sluice.services.release import deploying, holding, recovering, releasing
+from sluice.services.release.recovering import Fault
 from sluice.services.timeline import note
 
 

@@ -10,8 +10,8 @@ from sluice.domain.actors import unverified
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import DataRecallRequested, event_parser
 from sluice.observability import logger
-from sluice.services import recalling
-from sluice.services.recalling import Wanted
+from sluice.services.data import recalling
+from sluice.services.data.recalling import Wanted
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -22,16 +22,9 @@ from sluice.domain.lost_events import LostEvent
 from sluice.domain.release import deviations, life_cycles, packages, serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.observability import logger
-from sluice.services import (
-    arrivals,
-    backends,
-    comparing,
-    hearing,
-    releasing,
-    scaling,
-    sweeping,
-    untold,
-)
+from sluice.services import backends, hearing, untold
+from sluice.services.data import arrivals, sweeping
+from sluice.services.release import comparing, releasing, scaling
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -285,7 +278,7 @@ def _waiting_batches(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
 def _older_arrivals(cloud: Cloud, pipelines: list[Item]) -> Iterator[Finding]:
     for pipeline in map(keys.pipeline_of, pipelines):
         if cloud.catalog.query(keys.partition(pipeline), keys.ARRIVALS, limit=1):
-            from sluice.services import upgrading  # most stacks have no such arrivals
+            from sluice.services.data import upgrading  # most stacks have no such arrivals
 
             yield from upgrading.move_arrivals(cloud, pipeline)
 

@@ -23,8 +23,9 @@ from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.release_events import ModelPackageStateChanged
-from sluice.services import announcing, approving, deploying, metering, recovering, releasing
-from sluice.services.recovering import Fault
+from sluice.services import announcing, metering
+from sluice.services.release import approving, deploying, recovering, releasing
+from sluice.services.release.recovering import Fault
 from sluice.services.timeline import note
 
 _CLAIMS = 5

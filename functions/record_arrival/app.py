@@ -20,7 +20,8 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
-from sluice.services import arrivals, batching, finding, hashing, metering
+from sluice.services import finding, metering
+from sluice.services.data import arrivals, batching, hashing
 from sluice.services.side_by_side import together
 from sluice.services.timeline import note, noting
 

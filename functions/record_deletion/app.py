@@ -13,7 +13,8 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectDeleted, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import arrivals, timeline
+from sluice.services import timeline
+from sluice.services.data import arrivals
 
 # The timeline names so many deleted objects that no run has left out yet.
 _TOLD = 20

@@ -29,8 +29,10 @@ from sluice.events import RegisterModelTask, event_parser
 from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
-from sluice.services import announcing, artifacts, building, recalling
+from sluice.services import announcing, building
+from sluice.services.build import artifacts
 from sluice.services.building import Begun
+from sluice.services.data import recalling
 from sluice.services.side_by_side import on_each, together
 from sluice.services.timeline import noting
 from sluice.tasks import machine_task

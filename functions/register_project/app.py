@@ -27,7 +27,8 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ObjectCreated, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, ObjectHead
-from sluice.services import building, environments
+from sluice.services import building
+from sluice.services.build import environments
 from sluice.services.timeline import note
 
 _PUSHERS_MAX = 20
@@ -67,7 +68,7 @@ def _load(cloud: Cloud, event: ObjectCreated, pipeline: str, version: str) -> Pr
         raise ProjectError(f"the bundle's content is version {project.version}, but its key says {version}")
     _require_allowed(cloud, project)
     if project.config.build is not None:
-        from sluice.services import sdk_pipelines  # few projects name one
+        from sluice.services.build import sdk_pipelines  # few projects name one
 
         sdk_pipelines.publish(cloud, project)
     return project

@@ -20,7 +20,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import DataReleaseRequested, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import arrivals
+from sluice.services.data import arrivals
 from sluice.services.timeline import note
 
 

@@ -11,7 +11,7 @@ from sluice.domain.release import serving
 from sluice.domain.times import from_iso, to_iso
 from sluice.events import StageRetired, event_parser
 from sluice.observability import logger
-from sluice.services import releasing
+from sluice.services.release import releasing
 from sluice.services.timeline import note
 
 

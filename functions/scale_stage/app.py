@@ -15,7 +15,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import ScalingDue, Wish, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import deploying, releasing, scaling
+from sluice.services.release import deploying, releasing, scaling
 from sluice.services.timeline import note
 
 

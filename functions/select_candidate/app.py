@@ -21,8 +21,10 @@ from sluice.events import SelectCandidateTask, event_parser
 from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import building, championing, measuring, presence
+from sluice.services import building
+from sluice.services.build import championing, measuring
 from sluice.services.building import Begun
+from sluice.services.data import presence
 from sluice.services.side_by_side import together
 from sluice.services.timeline import noting
 from sluice.tasks import machine_task
@@ -66,7 +68,7 @@ def lambda_handler(task: SelectCandidateTask, context: LambdaContext) -> dict[st
 
 def _taken_over(cloud: Cloud, task: SelectCandidateTask, begun: Begun) -> dict[str, Any]:
     """Return the version that a pipeline of SageMaker registered and evaluated, or why there is none."""
-    from sluice.services import taking_over  # few builds run one
+    from sluice.services.build import taking_over  # few builds run one
 
     found = taking_over.take(cloud, task)
     if isinstance(found, str):

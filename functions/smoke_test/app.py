@@ -15,8 +15,8 @@ from sluice.events import event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.release_events import ReleaseStageTask
-from sluice.services import model_packages
-from sluice.services.model_packages import Package
+from sluice.services.release import model_packages
+from sluice.services.release.model_packages import Package
 from sluice.tasks import machine_task
 
 # A model server may refuse its first requests though it just passed its health check.
@@ -33,7 +33,7 @@ def lambda_handler(task: ReleaseStageTask, context: LambdaContext) -> dict[str, 
     logger.append_keys(release_id=task.release_id, endpoint_name=task.stage.endpoint_name)
     package = model_packages.find_package(cloud, task.pipeline, task.package_arn)
     if task.stage.is_batch:
-        from sluice.services import proving  # most stages have an endpoint
+        from sluice.services.build import proving  # most stages have an endpoint
 
         if faults := proving.faults(cloud, task, package):
             raise SmokeTestFailedError("; ".join(faults))

@@ -30,9 +30,10 @@ from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud, Item
 from sluice.quality.validation import Report, Violation
-from sluice.services import arrivals, batching, building, datasets, presence, recalling
+from sluice.services import building
 from sluice.services.building import Begun
-from sluice.services.datasets import Held
+from sluice.services.data import arrivals, batching, datasets, presence, recalling
+from sluice.services.data.datasets import Held
 from sluice.services.side_by_side import on_each, together
 from sluice.services.timeline import note, noting
 from sluice.tasks import machine_task
@@ -94,7 +95,7 @@ def _given(cloud: Cloud, task: BuildTask, begun: Begun, version: str) -> dict[st
     """Use a version that a person named. A retry also takes up again what the failed run had taken up."""
     run, changed = begun.run, presence.changed_since_made(cloud, task.pipeline, version, begun.others)
     if changed and run.reads_versions:
-        from sluice.services import reproducing
+        from sluice.services.build import reproducing
 
         uri = reproducing.restore(cloud, run, version)
         cloud.catalog.apply(builds.read_restored(task.pipeline, task.run_id, uri))
@@ -288,7 +289,7 @@ def _combine(
     manifest = combine(data.mode, parts.former, [*map(ObjectVersion.of, parts.fresh)])
     if data.window is None:
         return manifest
-    from sluice.services import windows
+    from sluice.services.data import windows
 
     named = {obj: batch.name for batch in parts.complete for obj in batch.waiting}
     dated = [replace(obj, batch=named.get(obj, obj.batch)) for obj in waiting]

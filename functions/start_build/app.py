@@ -19,8 +19,10 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import BuildRequest, BuildRequestBatch, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import batching, building, deciding, launching
-from sluice.services.deciding import Outlook
+from sluice.services import building
+from sluice.services.build import deciding, launching
+from sluice.services.build.deciding import Outlook
+from sluice.services.data import batching
 
 # A log line names so many incomplete batches.
 _SHOWN = 5

@@ -23,11 +23,12 @@ from sluice.domain.times import from_iso
 from sluice.events import StartJobTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud, RequestRefusedError
-from sluice.services import building, caching, concluding, environments, placing, spending
-from sluice.services.building import WantedJob
-from sluice.services.caching import Found
-from sluice.services.placing import Placement
-from sluice.services.spending import CostLimitError
+from sluice.services import building
+from sluice.services.build import caching, concluding, environments, placing, requesting, spending
+from sluice.services.build.caching import Found
+from sluice.services.build.placing import Placement
+from sluice.services.build.requesting import WantedJob
+from sluice.services.build.spending import CostLimitError
 from sluice.services.timeline import note, noting
 from sluice.tasks import machine_task
 
@@ -42,7 +43,7 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     cloud = wiring.cloud()
     kind, name = jobs.kind_of(task.step), _job_name(cloud, task)
     logger.append_keys(run_id=task.run_id, job_name=name)
-    wanted = building.find_wanted_job(cloud, task)
+    wanted = requesting.find_wanted_job(cloud, task)
     before, hyperparameters = wanted.step, _hyperparameters(cloud, wanted)
     placement, request = _placed(cloud, wanted, name, hyperparameters)
     found = None
@@ -85,7 +86,7 @@ def _hyperparameters(cloud: Cloud, wanted: WantedJob) -> dict[str, str]:
     """Return a candidate's hyperparameters, or the parameters of a pipeline of SageMaker."""
     task, config = wanted.task, wanted.build.config
     if task.step == names.PIPELINE:
-        from sluice.services import sdk_pipelines  # few builds run one
+        from sluice.services.build import sdk_pipelines  # few builds run one
 
         return sdk_pipelines.parameters(cloud, task, config, wanted.build.files_uri)
     return candidates.of_step(config.train, task.step)
@@ -98,20 +99,20 @@ def _placed(
     task, build = wanted.task, wanted.build
     placement = placing.place(cloud, wanted, name)
     if task.step == names.PIPELINE:
-        from sluice.services import sdk_pipelines
+        from sluice.services.build import sdk_pipelines
 
         digest = wanted.project.definition_sha256
         return placement, sdk_pipelines.execution_request(cloud, task, digest, hyperparameters)
     if placement.room is not None:
         own = jobs.on_lambda(build)
-        request = building.request_of(task, own, hyperparameters)
+        request = requesting.request_of(task, own, hyperparameters)
         problem = cloud.lambda_jobs.problem(jobs.kind_of(task.step), request, placement.room)
         if problem is not None:
             placement = placing.instead(placement, problem)
         if placement.room is not None:
             return placement, request
     own = replace(build, role_arn=building.step_role(cloud, build, task.step).arn)
-    return placement, building.request_of(task, own, hyperparameters)
+    return placement, requesting.request_of(task, own, hyperparameters)
 
 
 def _start_recorded(

@@ -7,8 +7,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.events import RunRequested, event_parser
 from sluice.observability import logger
-from sluice.services import starting
-from sluice.services.wishes import Wanted
+from sluice.services.build import starting
+from sluice.services.build.wishes import Wanted
 
 
 @logger.inject_lambda_context(clear_state=True)

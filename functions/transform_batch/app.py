@@ -12,7 +12,8 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.events import BatchAsked, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.services import finding, transforming
+from sluice.services import finding
+from sluice.services.release import transforming
 from sluice.services.timeline import note
 
 
@@ -21,7 +22,7 @@ from sluice.services.timeline import note
 def lambda_handler(event: BatchAsked, context: LambdaContext) -> dict[str, str]:
     cloud, detail = wiring.cloud(), event.detail
     if detail.job_name is not None:
-        from sluice.services import transform_ends  # an upload is recorded without it
+        from sluice.services.release import transform_ends  # an upload is recorded without it
 
         logger.append_keys(job_name=detail.job_name)
         return {"status": transform_ends.conclude(cloud, detail.job_name)}

@@ -31,21 +31,20 @@ from sluice.quality.judging import Baseline, Terms
 from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
 from sluice.quality.run import Limits, Outcome, Work
 from sluice.quality.validation import Report
-from sluice.services import (
+from sluice.services import building, metering
+from sluice.services.build import environments
+from sluice.services.building import Begun
+from sluice.services.data import (
     baselines,
     batching,
-    building,
     datasets,
-    environments,
-    metering,
     segment_judging,
     segment_leaves,
     segment_parts,
     segment_readings,
 )
-from sluice.services.building import Begun
-from sluice.services.segment_judging import Unjudged
-from sluice.services.segment_parts import Asked
+from sluice.services.data.segment_judging import Unjudged
+from sluice.services.data.segment_parts import Asked
 from sluice.services.side_by_side import on_each, together
 from sluice.services.timeline import note, noting
 from sluice.tasks import machine_task

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from sluice import wiring
 from sluice.events import EndpointStateChanged, event_parser
 from sluice.observability import logger
-from sluice.services import comparing, deviating, unshadowing
+from sluice.services.release import comparing, deviating, unshadowing
 
 
 @logger.inject_lambda_context(clear_state=True)

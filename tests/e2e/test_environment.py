@@ -11,7 +11,7 @@ import pytest
 from e2e.loop import Loop, rows
 from sluice.catalog.records.builds import Environment
 from sluice.domain import locations
-from sluice.services import environments
+from sluice.services.build import environments
 from sluice_local.sagemaker.containers.container import Isolation, isolation
 
 pytestmark = [

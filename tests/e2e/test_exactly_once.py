@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from e2e.loop import RELEASE_TIMEOUT_S, RUN_TIMEOUT_S, Loop, rows, silent
-from sluice.services import arrivals
+from sluice.services.data import arrivals
 from sluice.services.views import data, stages
 from sluice_cli import waiting
 

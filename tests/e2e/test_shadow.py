@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from e2e.loop import Loop, rows, silent
-from sluice.services import releasing
+from sluice.services.release import releasing
 from sluice_cli import main, waiting
 from sluice_cli.drill import traffic
 

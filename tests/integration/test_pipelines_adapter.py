@@ -13,7 +13,7 @@ import fakes
 from sluice.adapters.pipelines import SageMakerPipelines
 from sluice.domain.quotas import QuotaError
 from sluice.ports import PUSHED, RequestRefusedError
-from sluice.services import sdk_pipelines
+from sluice.services.build import sdk_pipelines
 
 ROLE = "arn:aws:iam::123456789012:role/sluice-PipelineRole"
 PIPELINE = "arn:aws:sagemaker:eu-central-1:123456789012:pipeline/sluice--reviews"

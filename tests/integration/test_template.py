@@ -15,7 +15,8 @@ import asl
 from sluice.domain import roles
 from sluice.domain.build import costs
 from sluice.domain.safeguards import Safeguards
-from sluice.services import environments, metering
+from sluice.services import metering
+from sluice.services.build import environments
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = asl.load_template(ROOT / "template.yaml")

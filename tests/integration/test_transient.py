@@ -28,7 +28,7 @@ from sluice.domain.release import errors
 from sluice.domain.roles import RoleNotReadyError
 from sluice.events import BuildTask, event_parser
 from sluice.ports import EndpointBusyError
-from sluice.services.environments import EnvironmentBuildingError
+from sluice.services.build.environments import EnvironmentBuildingError
 from sluice.tasks import machine_task
 from sluice_local.states.retry import Retries
 

@@ -30,8 +30,9 @@ from sluice.quality.judging import Baseline, Terms
 from sluice.quality.part_results import PART, NeedsWholeError
 from sluice.quality.processes import ProcessEndedError
 from sluice.quality.run import Limits, Outcome
-from sluice.services import building, datasets, presence, segment_leaves, segment_parts, segment_readings
-from sluice.services.segment_readings import Readings
+from sluice.services import building
+from sluice.services.data import datasets, presence, segment_leaves, segment_parts, segment_readings
+from sluice.services.data.segment_readings import Readings
 from trying import examples
 
 # One candidate and no champion: what is trained of a version does not matter to what is in it.
@@ -770,7 +771,7 @@ def test_a_sample_of_few_bytes_has_some_of_each_segment_and_at_least_one_object(
 ) -> None:
     """So that the first invocation has time for more than the sample, whatever the objects' sizes."""
     most = {1: 1, 4: 4 * len(rows(2))}[objects]
-    monkeypatch.setattr("sluice.services.segment_readings._SAMPLED_BYTES", most)
+    monkeypatch.setattr("sluice.services.data.segment_readings._SAMPLED_BYTES", most)
     with sizes(segment=2, at_once=3):
         world = World(cloud, invoke)
         world.push(pipeline=LEAN.encode())

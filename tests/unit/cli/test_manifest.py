@@ -15,7 +15,7 @@ from command_world import Stack
 from sluice.catalog import keys
 from sluice.domain.build import projects
 from sluice.domain.failures import MissingError
-from sluice.services import artifacts
+from sluice.services.build import artifacts
 from sluice_cli import lookup, main
 from sluice_cli.options import Options
 

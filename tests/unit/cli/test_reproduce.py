@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 import fakes
 from build_world import PIPELINE, RUN, Invoke, World
 from command_world import Hearing
-from sluice.services import datasets
+from sluice.services.data import datasets
 from sluice_cli import log_streams, lookup, main, options
 from sluice_cli.errors import CommandError
 

@@ -14,8 +14,8 @@ from caching_world import Caching
 from command_world import Hearing
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Run
-from sluice.services import stopping
-from sluice.services.stopping import NotStoppedError
+from sluice.services.build import stopping
+from sluice.services.build.stopping import NotStoppedError
 from sluice.services.views import costs, reuse
 from sluice_cli import log_streams, main, options
 

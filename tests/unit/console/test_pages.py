@@ -31,7 +31,8 @@ from sluice.domain.build import gates as judging
 from sluice.domain.build.verdicts import Facts
 from sluice.domain.predictions.table import Predictions
 from sluice.domain.times import from_iso
-from sluice.services import arrivals, releasing
+from sluice.services.data import arrivals
+from sluice.services.release import releasing
 from sluice.services.views import pipeline_pages
 
 BUILDS, RELEASES = build_world.PIPELINE, release_world.PIPELINE

@@ -11,7 +11,7 @@ from caching_world import Caching
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Step
-from sluice.services import costs
+from sluice.services.build import costs
 from sluice.services.views import costs as views
 from sluice.services.views import pipelines
 

@@ -17,8 +17,9 @@ from sluice.domain import config, locations
 from sluice.domain.build import environments as wanting
 from sluice.domain.build.environments import NoEnvironmentError, Wanted
 from sluice.ports import PackageArchive
-from sluice.services import building, environments
-from sluice.services.environments import EnvironmentBuildingError
+from sluice.services import building
+from sluice.services.build import environments
+from sluice.services.build.environments import EnvironmentBuildingError
 
 
 @pytest.fixture

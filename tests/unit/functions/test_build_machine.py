@@ -24,7 +24,7 @@ from sluice.domain.build import projects
 from sluice.domain.data import segments
 from sluice.ports import JobKind
 from sluice.quality import part_results
-from sluice.services import segment_readings
+from sluice.services.data import segment_readings
 
 FUNCTIONS = (
     "snapshot_dataset",

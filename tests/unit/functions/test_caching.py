@@ -13,7 +13,7 @@ from caching_world import Caching
 from sluice.catalog import keys
 from sluice.domain.build import projects
 from sluice.domain.roles import Role
-from sluice.services import contents
+from sluice.services.build import contents
 from sluice.services.views import reuse
 
 SECOND = "reviews-00002"

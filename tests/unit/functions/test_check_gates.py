@@ -13,7 +13,7 @@ from sluice.catalog import keys
 from sluice.catalog.records.builds import Step
 from sluice.domain import config
 from sluice.domain.predictions import table
-from sluice.services import judging
+from sluice.services.build import judging
 
 CHAMPION = {"package_arn": "arn", "package_version": 1, "release_id": "release-1"}
 EVALUATE = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/evaluate"

@@ -17,7 +17,7 @@ from sluice.catalog import keys
 from sluice.catalog.records.releases import Release, Stage
 from sluice.domain.release import leftovers
 from sluice.domain.release.leftovers import Made
-from sluice.services import cleaning, old_logs
+from sluice.services.release import cleaning, old_logs
 
 
 @pytest.fixture

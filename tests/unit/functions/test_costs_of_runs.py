@@ -10,7 +10,7 @@ import inline
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.build import costs
-from sluice.services import costs as spending
+from sluice.services.build import costs as spending
 
 
 class PromptWorld(World):

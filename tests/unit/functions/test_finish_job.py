@@ -12,7 +12,7 @@ import fakes
 from build_world import RUN, Invoke, TaskFailed, World, ended
 from sluice.catalog import keys
 from sluice.catalog.changes import Change, Update
-from sluice.services import concluding
+from sluice.services.build import concluding
 
 
 @pytest.fixture

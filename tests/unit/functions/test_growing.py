@@ -15,8 +15,8 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.data import segments
-from sluice.services import datasets, presence
-from sluice.services.presence import related
+from sluice.services.data import datasets, presence
+from sluice.services.data.presence import related
 from trying import examples
 
 SMALL, LARGE = 1_000, -1

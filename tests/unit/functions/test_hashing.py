@@ -13,7 +13,7 @@ from build_world import PIPELINE, Invoke, World, created
 from sluice.catalog import keys
 from sluice.domain import digests
 from sluice.domain.digests import Part
-from sluice.services import hashing
+from sluice.services.data import hashing
 
 KEY = f"{PIPELINE}/a.csv"
 DATA = b"x,y\n" + b"1,0\n" * 9

@@ -14,8 +14,8 @@ from sluice.catalog.records.builds import Environment, Step
 from sluice.domain.failures import TransientError
 from sluice.domain.safeguards import Safeguards
 from sluice.ports import RequestRefusedError
-from sluice.services import concluding, environments
-from sluice.services.environments import Found
+from sluice.services.build import concluding, environments
+from sluice.services.build.environments import Found
 
 NAME = f"sluice--{RUN}-prepare"
 PACKAGES = {"uri": f"s3://{fakes.ARTIFACT_BUCKET}/environments/abc.tar.zst", "digest": "abc"}

@@ -10,7 +10,7 @@ import pytest
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.domain.failures import ConflictError
-from sluice.services import arrivals, batching
+from sluice.services.data import arrivals, batching
 
 BAD = b"x,y\n1,0\n200,1\n"
 QUIET = "complete_when: {quiet_period_s: 60}"

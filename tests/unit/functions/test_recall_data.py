@@ -12,7 +12,8 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.failures import ConflictError
-from sluice.services import arrivals, building, presence
+from sluice.services import building
+from sluice.services.data import arrivals, presence
 
 SECOND = "reviews-00002"
 BAD = b"x,y\n9,1\n"

@@ -9,7 +9,8 @@ import pytest
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
-from sluice.services import arrivals, presence, timeline
+from sluice.services import timeline
+from sluice.services.data import arrivals, presence
 from sluice.services.views import data
 
 BAD = b"x,y\n1,0\n200,1\n"

@@ -11,7 +11,7 @@ import fakes
 from release_world import ERROR_ALARM, PIPELINE, World
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Stage
-from sluice.services import comparing
+from sluice.services.release import comparing
 from sluice.services.views import stages
 
 P99_ALARM = "sluice--reviews--production--p99-latency"

@@ -17,7 +17,7 @@ from sluice.catalog.records.builds import Run
 from sluice.domain.build import projects
 from sluice.domain.release import approvals, evidence
 from sluice.ports import JobKind
-from sluice.services import artifacts
+from sluice.services.build import artifacts
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.build import projects
-from sluice.services import reproducing
+from sluice.services.build import reproducing
 
 SECOND = "reviews-00002"
 

@@ -21,7 +21,7 @@ from sluice.domain import names
 from sluice.domain.build import evaluations
 from sluice.domain.safeguards import Safeguards
 from sluice.services import building
-from sluice.services.taking_over import NotTakenError
+from sluice.services.build.taking_over import NotTakenError
 from sluice.services.views import comparison, costs, foresight, runs, story
 
 SAGEMAKER_PIPELINE = "sluice--reviews"

@@ -17,7 +17,7 @@ from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain.release import serving
 from sluice.domain.release.releases import Request
-from sluice.services import unshadowing, vouching
+from sluice.services.release import unshadowing, vouching
 
 SHADOWED = (
     PIPELINE_YAML.replace(

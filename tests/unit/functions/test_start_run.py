@@ -14,7 +14,7 @@ from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.failures import ConflictError
 from sluice.domain.times import from_iso
-from sluice.services import starting
+from sluice.services.build import starting
 
 SECOND = "reviews-00002"
 

@@ -13,7 +13,7 @@ from sluice.catalog import keys
 from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.data import Dataset
 from sluice.catalog.records.monitoring import TruthUpload
-from sluice.services import sweeping
+from sluice.services.data import sweeping
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from release_world import ENDPOINT, PIPELINE, PIPELINE_YAML
 from sluice.catalog import keys
 from sluice.domain.quotas import QuotaError
 from sluice.ports import RequestRefusedError, SageMakerJobKind
-from sluice.services import transforming
+from sluice.services.release import transforming
 
 
 @pytest.fixture

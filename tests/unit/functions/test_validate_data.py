@@ -16,7 +16,7 @@ from conftest import ROOT
 from sluice.catalog import keys
 from sluice.quality import part_results, run
 from sluice.quality.engine import EngineLimitError
-from sluice.services import datasets
+from sluice.services.data import datasets
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import fakes
 from release_world import ENDPOINT, PIPELINE, World
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Stage
-from sluice.services import comparing, deviating
+from sluice.services.release import comparing, deviating
 from sluice.services.views import stages
 
 HINT = "SageMaker Endpoint State Change"

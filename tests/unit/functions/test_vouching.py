@@ -11,7 +11,7 @@ import fakes
 from release_world import ERROR_ALARM, PIPELINE, World
 from sluice.domain import actors as claimed
 from sluice.domain.release import releases
-from sluice.services import vouching
+from sluice.services.release import vouching
 
 ANNA = "arn:aws:iam::123456789012:user/anna"
 

@@ -10,7 +10,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, Invoke, World
-from sluice.services import presence, windows
+from sluice.services.data import presence, windows
 
 KNOWN = windows._known
 NAMES = ("a.csv", "b.csv", "c.csv", "d.csv")

@@ -10,7 +10,7 @@ from sluice.console.requests import Answer, Request
 from sluice.console.site import ROUTES
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
-from sluice.services.moments import moment
+from sluice.services.views.moments import moment
 
 _READING = ("GET", "HEAD")
 _HOME_TWIN = "/index"

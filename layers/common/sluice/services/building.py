@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
-from sluice.catalog.records.builds import Environment, Milestone, Pipeline, Project, Run, Step
-from sluice.domain import names, roles, tags
+from sluice.catalog.records.builds import Milestone, Pipeline, Project, Run, Step
+from sluice.domain import roles, tags
 from sluice.domain.build import jobs
 from sluice.domain.failures import MissingError
 from sluice.domain.locations import Locations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sluice.catalog.records.data import Dataset
     from sluice.domain.config import PipelineConfig
     from sluice.domain.roles import Role
-    from sluice.events import BuildTask, StartJobTask
+    from sluice.events import BuildTask
     from sluice.quality.statistics.profiles import Profile
 
 COMPLETED = "Completed"
@@ -37,10 +37,11 @@ def find_pipeline(cloud: Cloud, name: str) -> Pipeline | None:
 
 def find_project(cloud: Cloud, pipeline: str, version: str) -> Project:
     """Return the project of a version, which exists before any run that names it."""
-    return _project(cloud.catalog.get(keys.project_key(pipeline, version)), pipeline, version)
+    return project_of(cloud.catalog.get(keys.project_key(pipeline, version)), pipeline, version)
 
 
-def _project(item: Item | None, pipeline: str, version: str) -> Project:
+def project_of(item: Item | None, pipeline: str, version: str) -> Project:
+    """Return a project by its item, which exists before any run that names it."""
     if item is None:
         raise MissingError(f"there is no project {version} of {pipeline} in the catalog")
     return Project.of(item)
@@ -65,7 +66,7 @@ def find_begun(cloud: Cloud, task: BuildTask, *others: keys.Key) -> Begun:
     run, project, *found = cloud.catalog.get_all([*own, *others])
     if run is None:
         raise MissingError(f"there is no run {task.run_id} of {task.pipeline} in the catalog")
-    return Begun(Run.of(run), _project(project, task.pipeline, task.project_version), found)
+    return Begun(Run.of(run), project_of(project, task.pipeline, task.project_version), found)
 
 
 def config_of(cloud: Cloud, run: Run) -> PipelineConfig:
@@ -90,111 +91,6 @@ def uses_markers(project: Project) -> bool:
     from sluice.domain import config
 
     return config.restore(project.config).data.complete_when.marker is not None
-
-
-@dataclass(frozen=True, slots=True)
-class WantedJob:
-    """What is on record about a job that a task asks for, read once before anything is decided."""
-
-    task: StartJobTask
-    project: Project
-    """The run's, or another's whose scripts it runs."""
-    run: Run | None
-    step: Step | None
-    """As a former attempt left it."""
-    prepared: Step | None
-    """The run's step `prepare`."""
-    build: jobs.Build
-    dataset: Dataset | None = None
-    former_step: Step | None = None
-    """The same step of the run before."""
-    former_run: Run | None = None
-    modelled: Step | None = None
-    """The run's step that made the model to evaluate, if the model's place says which."""
-    environment: Environment | None = None
-    """The packages that such jobs asked for last."""
-
-
-def find_wanted_job(cloud: Cloud, task: StartJobTask) -> WantedJob:
-    """Return what a job of a run is made from: the run's project, or another's scripts or image."""
-    from sluice.catalog.records.data import Dataset  # few functions ask
-    from sluice.services import environments
-
-    version = task.script_version or task.project_version
-    # A first run has none before.
-    former_id = names.previous_run_id(task.run_id) or ""
-    maker, spec = _maker(cloud, task), environments.expected(task.pipeline, version, task.image)
-    item, *found = cloud.catalog.get_all(
-        [
-            keys.project_key(task.pipeline, version),
-            keys.run_key(task.pipeline, task.run_id),
-            keys.step_key(task.run_id, names.PREPARE),
-            keys.step_key(task.run_id, task.step),
-            keys.dataset_key(task.pipeline, task.dataset_version),
-            keys.step_key(former_id, task.step),
-            keys.run_key(task.pipeline, former_id),
-            keys.step_key(task.run_id, maker or ""),
-            keys.environment_key(spec or ""),
-        ]
-    )
-    project = _project(item, task.pipeline, version)
-    run, former_run = (Run.of(each) if each else None for each in (found[0], found[5]))
-    prepared, step, former_step = (Step.of(each) if each else None for each in (*found[1:3], found[4]))
-    dataset = Dataset.of(found[3]) if found[3] else None
-    build = build_of(cloud, task, project, run, prepared)
-    modelled, packages = found[6:]
-    return WantedJob(
-        task,
-        project,
-        run,
-        step,
-        prepared,
-        build,
-        dataset,
-        former_step,
-        former_run,
-        modelled=Step.of(modelled) if modelled else None,
-        environment=Environment.of(packages) if packages else None,
-    )
-
-
-def _maker(cloud: Cloud, task: StartJobTask) -> str | None:
-    """Return the step of this run whose job the place of a model names."""
-    for folder in (task.model_uri or "").split("/"):
-        said = names.run_and_step(cloud.stack_name, folder)
-        if said and said[0] == task.run_id:
-            return said[1]
-    return None
-
-
-def build_of(
-    cloud: Cloud, task: StartJobTask, project: Project, run: Run | None, prepared: Step | None
-) -> jobs.Build:
-    """Return what a job is made from that its run's other jobs are made from too."""
-    return jobs.Build(
-        stack=cloud.stack_name,
-        config=overridden(project, run),
-        run_id=task.run_id,
-        project_version=project.version,
-        artifact_bucket=cloud.artifact_bucket,
-        role_arn=run_role(cloud, task.pipeline, task.run_id).arn,
-        region=cloud.region,
-        has_requirements=project.has_requirements,
-        image=names.image_by_digest(task.image) if task.image else None,
-        prepared=prepared.outputs if prepared else None,
-        files_uri=run.restored_uri if run else None,
-    )
-
-
-def request_of(task: StartJobTask, build: jobs.Build, hyperparameters: Mapping[str, str]) -> jobs.Request:
-    """Return what is asked of SageMaker, or of what runs a job as it does."""
-    if task.step == names.PREPARE:
-        files_uri = build.files_uri or build.locations.dataset_files(task.dataset_version)
-        return jobs.prepare_request(build, files_uri)
-    if jobs.kind_of(task.step) == "training_job":
-        return jobs.training_request(build, task.step, hyperparameters)
-    role = task.step.removeprefix(names.evaluate_step(""))
-    return jobs.evaluate_request(build, role, str(task.model_uri))
 
 
 def run_role(cloud: Cloud, pipeline: str, run_id: str) -> Role:

@@ -15,10 +15,10 @@ from sluice.domain.monitor import contracts, tables, windows
 from sluice.domain.monitor.capture import Traffic
 from sluice.domain.monitor.windows import Span
 from sluice.domain.times import from_iso, to_iso
-from sluice.services import deploying
 from sluice.services.monitoring import capturing, inspecting, measuring
 from sluice.services.monitoring.inspecting import Inspected, MakeLimits
 from sluice.services.monitoring.watched import Watched, find_label_window, find_watch
+from sluice.services.release import deploying
 
 # The folders of what the engine says.
 PARTS = ("requests", "predictions")

@@ -12,7 +12,9 @@ from sluice.catalog.records.monitoring import LabelWindow, Watch
 from sluice.catalog.records.releases import Deployment
 from sluice.domain.locations import Locations
 from sluice.domain.monitor.capture import Shape
-from sluice.services import building, deploying, judging, releasing
+from sluice.services import building
+from sluice.services.build import judging
+from sluice.services.release import deploying, releasing
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig

@@ -2,7 +2,7 @@
 
 A page knows the keys of most of what it shows: a pipeline names its stages, runs, project and release, a
 stage its deployment, a deployment its package and run. Each of these steps is one batch of gets. It helps
-where the catalog is a page's own (`services/moments.py`).
+where the catalog is a page's own (`moments.py`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from sluice.domain.build import candidates, champions
 from sluice.domain.failures import MissingError
 from sluice.domain.release import packages
 from sluice.ports import Cloud
-from sluice.services import building, moments, releasing
-from sluice.services.views import runs
+from sluice.services import building
+from sluice.services.release import releasing
+from sluice.services.views import moments, runs
 
 Stages = Mapping[str, Sequence[Stage]]
 # Runs with more steps than these are asked for them.

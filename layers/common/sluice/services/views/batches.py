@@ -9,7 +9,7 @@ from sluice.catalog.records.transforms import Batches
 from sluice.domain.build.usage import seconds
 from sluice.domain.release import transforms
 from sluice.ports import Cloud
-from sluice.services import releasing, transforming
+from sluice.services.release import releasing, transforming
 
 TRANSFORMS = 20
 _WAITING_MAX = 100

@@ -10,7 +10,8 @@ from sluice.catalog import keys
 from sluice.catalog.records.builds import Run, Step
 from sluice.domain import prices
 from sluice.ports import Cloud
-from sluice.services import building, costs
+from sluice.services import building
+from sluice.services.build import costs
 
 
 def run_cost(cloud: Cloud, run_id: str) -> dict[str, Any] | None:

@@ -13,8 +13,9 @@ from sluice.domain.build import governor
 from sluice.domain.data.datasets import ObjectVersion, condition
 from sluice.domain.times import to_iso
 from sluice.ports import Cloud, Item, Objects
-from sluice.services import datasets, deciding, tracing
-from sluice.services.deciding import Outlook
+from sluice.services.build import deciding
+from sluice.services.build.deciding import Outlook
+from sluice.services.data import datasets, tracing
 from sluice.services.side_by_side import on_each
 
 

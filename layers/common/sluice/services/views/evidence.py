@@ -21,7 +21,8 @@ from sluice.domain.release.model_card import Known
 from sluice.domain.release.statements import MANIFEST, Missing, Statement
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
-from sluice.services import building, signing
+from sluice.services import building
+from sluice.services.release import signing
 from sluice.services.views import gates, lineage, models, served
 
 _CATALOG = "the catalog"

@@ -15,8 +15,10 @@ from sluice.domain.config import PipelineConfig
 from sluice.events import StartJobTask
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
-from sluice.services import arrivals, building, caching, championing
-from sluice.services.caching import Found
+from sluice.services import building
+from sluice.services.build import caching, championing, requesting
+from sluice.services.build.caching import Found
+from sluice.services.data import arrivals
 from sluice.services.views import reuse
 
 _CANDIDATE = names.evaluate_step("candidate")
@@ -176,12 +178,12 @@ class _Ahead:
             model_uri=model_uri,
             image=image,
         )
-        build = building.build_of(self.cloud, task, self.project, self.run, prepared)
-        wanted = building.WantedJob(task, self.project, self.run, None, prepared, build)
+        build = requesting.build_of(self.cloud, task, self.project, self.run, prepared)
+        wanted = requesting.WantedJob(task, self.project, self.run, None, prepared, build)
         environment = self._environment(step)
         hyperparameters = candidates.of_step(self.config.train, step)
         own = build if environment is None else jobs.on_lambda(build)
-        request = building.request_of(task, own, hyperparameters)
+        request = requesting.request_of(task, own, hyperparameters)
         return caching.find(self.cloud, wanted, request, environment, known)
 
     def _environment(self, step: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Deployment, Stage
 from sluice.ports import Cloud
-from sluice.services import deploying, releasing
+from sluice.services.release import deploying, releasing
 from sluice.services.views import models
 
 Row = dict[str, Any]

@@ -14,7 +14,8 @@ from sluice.catalog.records.releases import Approval, Package
 from sluice.domain.data.segments import DatasetHead
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
-from sluice.services import building, datasets, tracing
+from sluice.services import building
+from sluice.services.data import datasets, tracing
 from sluice.services.side_by_side import on_each
 from sluice.services.views import models, stages
 

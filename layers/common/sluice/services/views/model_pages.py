@@ -12,7 +12,8 @@ from sluice.domain import names
 from sluice.domain.build import champions
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
-from sluice.services import approving, building
+from sluice.services import building
+from sluice.services.release import approving
 from sluice.services.views import ahead, gates, lineage, models, pipelines, stages
 
 

@@ -9,8 +9,8 @@ from sluice.catalog import keys
 from sluice.catalog.records.monitoring import LabelWindow, Watch, Window
 from sluice.domain.config.prediction_metrics import METRICS
 from sluice.ports import Cloud
-from sluice.services import releasing
 from sluice.services.monitoring import watched
+from sluice.services.release import releasing
 
 if TYPE_CHECKING:
     from sluice.domain.config.monitor import Monitor

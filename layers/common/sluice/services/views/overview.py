@@ -18,7 +18,7 @@ from sluice.catalog.records.releases import Stage
 from sluice.domain.money import month_of
 from sluice.domain.times import from_iso
 from sluice.ports import Cloud
-from sluice.services import releasing
+from sluice.services.release import releasing
 from sluice.services.side_by_side import on_each
 from sluice.services.views import ahead, models, notices, pipelines, runs, stages, uploads
 

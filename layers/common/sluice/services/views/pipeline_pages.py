@@ -16,7 +16,9 @@ from sluice.domain.failures import MissingError
 from sluice.domain.release.releases import RollbackOptions
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
-from sluice.services import arrivals, building, deploying, releasing
+from sluice.services import building
+from sluice.services.data import arrivals
+from sluice.services.release import deploying, releasing
 from sluice.services.side_by_side import on_each
 from sluice.services.views import (
     ahead,

@@ -11,7 +11,10 @@ from sluice.catalog.records.releases import Package
 from sluice.domain import config
 from sluice.domain.release import awaited
 from sluice.ports import Cloud
-from sluice.services import approving, arrivals, costs, deploying, timeline
+from sluice.services import timeline
+from sluice.services.build import costs
+from sluice.services.data import arrivals
+from sluice.services.release import approving, deploying
 from sluice.services.views import data, models, recalls, runs, stages, uploads
 
 

@@ -11,7 +11,7 @@ from sluice.catalog.records.recalls import Recall
 from sluice.catalog.records.releases import Package
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
-from sluice.services import datasets, recalling, tracing
+from sluice.services.data import datasets, recalling, tracing
 from sluice.services.views import lineage, models, stages
 
 # So many objects of a live model's data set are named; the count says how many there are.

@@ -14,7 +14,8 @@ from sluice.domain import names
 from sluice.domain.build import candidates, log_tails, run_manifest, usage
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
-from sluice.services import environments, timeline
+from sluice.services import timeline
+from sluice.services.build import environments
 from sluice.services.views import graph, models, narrowed
 
 # No job runs longer than this after its run has ended.
@@ -124,7 +125,7 @@ def _under_way(
     if not item.get("runs_pipeline") or item.get("ended_at"):
         return []
     # Few pipelines are SageMaker's.
-    from sluice.services import sdk_pipelines
+    from sluice.services.build import sdk_pipelines
 
     known = {step["step"] for step in steps}
     found = [step for step in sdk_pipelines.under_way(cloud, run_id) if step.step not in known]

@@ -13,7 +13,7 @@ from sluice.catalog.records.releases import Deployment, Package, Release
 from sluice.domain.release import releases as requests
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud
-from sluice.services import approving
+from sluice.services.release import approving
 
 # A window may begin a little before the promotion that it is about.
 _BEFORE = timedelta(days=1)

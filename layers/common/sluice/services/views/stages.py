@@ -12,8 +12,8 @@ from sluice.domain import names
 from sluice.domain.release import packages, shadows
 from sluice.domain.release import recoveries as decided
 from sluice.ports import Cloud
-from sluice.services import deploying, deviating, holding, releasing
-from sluice.services import scaling as scales
+from sluice.services.release import deploying, deviating, holding, releasing
+from sluice.services.release import scaling as scales
 
 
 def stages(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:

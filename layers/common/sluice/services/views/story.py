@@ -18,8 +18,9 @@ from sluice.catalog.records.releases import Approval, Deployment, Release
 from sluice.domain import names
 from sluice.lazy import dataclass
 from sluice.ports import Cloud
-from sluice.services import building, deploying, releasing, timeline
+from sluice.services import building, timeline
 from sluice.services.monitoring import watched
+from sluice.services.release import deploying, releasing
 from sluice.services.views import candidates, models, stages
 
 Part = dict[str, Any]

@@ -11,8 +11,8 @@ from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.builds import Pipeline
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud, Item
-from sluice.services import arrivals
-from sluice.services.arrivals import Page
+from sluice.services.data import arrivals
+from sluice.services.data.arrivals import Page
 from sluice.services.side_by_side import on_each
 
 # Arrivals on a page.

@@ -1,0 +1,1 @@
+"""A run: when one is due, its steps and jobs, how it is judged and how it ends."""

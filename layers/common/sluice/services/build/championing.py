@@ -1,0 +1,90 @@
+"""Find the champion of a run: what serves now, and what it takes to score it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from sluice.catalog import keys
+from sluice.catalog.records.releases import Stage
+from sluice.domain import failures
+from sluice.domain.build import champions
+from sluice.domain.build.champions import ChampionError, Live
+from sluice.domain.config.images import UnknownImageError
+from sluice.domain.failures import MissingError
+from sluice.ports import Cloud
+from sluice.services import building
+from sluice.services.release import deploying
+
+if TYPE_CHECKING:
+    from sluice.catalog.records.builds import Project, Run
+    from sluice.domain.config import PipelineConfig
+
+
+def find(cloud: Cloud, run: Run, project: Project, config: PipelineConfig) -> dict[str, Any] | None:
+    """Return what serves now, with what is needed to score it or the `problem` that prevents that."""
+    stages = [stage.name for stage in config.release.stages]
+    live = champions.choose(_live(cloud, run.pipeline), stages)
+    if live is None:
+        return None
+    champion: dict[str, Any] = {
+        "package_arn": live.package_arn,
+        "package_version": live.package_version,
+        "release_id": live.release_id,
+        "stage": live.stage,
+    }
+    if why := champions.passed_over(project, run.run_id):
+        return {**champion, "passed_over": why}
+    try:
+        return {**champion, **_scorable(cloud, run.pipeline, live)}
+    except (ChampionError, MissingError, ValidationError, UnknownImageError) as error:
+        return {**champion, "problem": failures.cut(str(error))}
+
+
+def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
+    for item in cloud.catalog.query(keys.partition(pipeline), keys.STAGES):
+        stage = Stage.of(item)
+        deployment = deploying.find_deployment(cloud, pipeline, stage.name, stage.live)
+        if deployment is not None:
+            yield Live.of(stage, deployment)
+
+
+def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
+    """Return its model, image and project, from its run's manifest; raises if any is gone."""
+    from sluice.domain.config import restore
+
+    run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
+    if run is None or run.manifest_uri is None:
+        raise ChampionError(f"v{live.package_version} has no run in the catalog")
+    data = _manifest(cloud, run.manifest_uri, run.manifest_sha256)
+    try:
+        document = json.loads(data)
+        (model_uri,) = (each["uri"] for each in document["artifacts"] if each["name"] == "model")
+        image = document.get("serving", {}).get("container", {}).get("Image")
+        evaluation = next((each for each in document["artifacts"] if each["name"] == "evaluation"), None)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ChampionError(f"its run's manifest cannot be read: {run.manifest_uri}") from error
+    project = building.find_project(cloud, pipeline, run.project_version)
+    image = image or restore(project.config).serving_image_uri(cloud.region)
+    return {
+        "project_version": run.project_version,
+        "run_id": run.run_id,
+        "model_uri": model_uri,
+        "evaluation": evaluation,
+        # The tag too: it tells which packages a job on Lambda needs.
+        "image": image if "@" in image or not run.image_digest else f"{image}@{run.image_digest}",
+    }
+
+
+def _manifest(cloud: Cloud, uri: str, sha256: str | None) -> bytes:
+    try:
+        data = cloud.objects.read(uri)
+    except FileNotFoundError:
+        raise ChampionError(f"its run's manifest is gone: {uri}") from None
+    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+        raise ChampionError(f"its run's manifest has changed: {uri}")
+    return data

@@ -1,0 +1,66 @@
+"""Find out whether what serves on a stage may be taken back, or replaced, automatically."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sluice.domain.release import holds
+from sluice.domain.release.errors import ReleaseRefusedError
+from sluice.services.release import deploying, deviating, releasing
+
+if TYPE_CHECKING:
+    from sluice.catalog.records.releases import Deployment, Stage
+    from sluice.domain.config import models
+    from sluice.domain.release.holds import Hold
+    from sluice.domain.release.releases import Request
+    from sluice.ports import Cloud
+    from sluice.services.release.model_packages import Package
+
+
+def find_hold(cloud: Cloud, stage: Stage, live: Deployment | None) -> Hold | None:
+    """Return why alarms roll nothing back where this is live; None if they do."""
+    if live is None:
+        return None
+    if pinned := holds.of_pin(stage, live):
+        return pinned
+    release = releasing.find_release(cloud, live.pipeline, live.release_id)
+    return holds.after_rollback(live, release, deviating.way_back(cloud, live))
+
+
+def find_stage_hold(cloud: Cloud, pipeline: str, stage: str) -> Hold | None:
+    """Return the hold of a stage as it is now."""
+    found = releasing.find_stage(cloud, pipeline, stage)
+    live = deploying.find_deployment(cloud, pipeline, stage, found.live) if found else None
+    return find_hold(cloud, found, live) if found else None
+
+
+def before_a_pin(
+    cloud: Cloud, request: Request, stages: list[models.Stage]
+) -> tuple[list[models.Stage], str | None]:
+    """Return the stages before the first one whose live version is pinned, and why it goes no further.
+
+    Nothing is pinned once the stages are locked. Raises ReleaseRefusedError for a pinned stage that is named.
+    """
+    for index, stage in enumerate(stages):
+        hold = find_stage_hold(cloud, request.pipeline, stage.name)
+        if hold is None or not hold.is_pin:
+            continue
+        reason = holds.refusal(stage.name, hold)
+        if request.stages is not None:
+            raise ReleaseRefusedError(reason)
+        return stages[:index], reason
+    return stages, None
+
+
+def objections(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:
+    """Say which stages wait for a person, and not for a version that nobody approved."""
+    approval = releasing.find_approval(cloud, package.arn)
+    if request.cause != "approval" or not holds.is_automatic(package.config.register_.approval, approval):
+        return []
+    held = {stage: find_stage_hold(cloud, request.pipeline, stage) for stage in stages}
+    command = f"sluice approve {request.pipeline}/{package.version}"
+    return [
+        f"{stage} is held: {hold.reason}, and no version is released unless a person does: `{command}`"
+        for stage, hold in held.items()
+        if hold
+    ]
