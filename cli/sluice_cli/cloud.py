@@ -258,11 +258,12 @@ def run_sam(arguments: list[str], environment: Mapping[str, str], *, log: str) -
     log_path = targets.home() / f"{log}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     path = f"{REPOSITORY / '.venv/bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-    with log_path.open("wb") as output:
+    # It leaves a temporary folder for each archive that it makes.
+    with log_path.open("wb") as output, tempfile.TemporaryDirectory() as scratch:
         result = subprocess.run(
             [str(SAM), *arguments],
             cwd=BUILD_DIR.parents[1],  # it makes folders there
-            env={**os.environ, **environment, "PATH": path, "SAM_CLI_TELEMETRY": "0"},
+            env={**os.environ, **environment, "PATH": path, "TMPDIR": scratch, "SAM_CLI_TELEMETRY": "0"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
