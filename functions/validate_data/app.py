@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,33 +18,23 @@ from sluice.catalog.records.builds import Pipeline
 from sluice.domain import failures, times, wording
 from sluice.domain.build.errors import BuildError
 from sluice.domain.config.models import Data
-from sluice.domain.data import leaves
-from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, beyond
-from sluice.domain.data.leaves import Leaf
+from sluice.domain.data.datasets import DatasetManifest
 from sluice.domain.data.segments import DatasetHead
 from sluice.events import ValidateDataTask, event_parser
 from sluice.lazy import dataclass
 from sluice.observability import logger
 from sluice.ports import Cloud
-from sluice.quality import part_results, run
 from sluice.quality.judging import Baseline, Terms
-from sluice.quality.part_results import PART, NeedsWholeError, whole_checks
-from sluice.quality.run import Limits, Outcome, Work
+from sluice.quality.part_results import PART
+from sluice.quality.run import Limits, Outcome
 from sluice.quality.validation import Report
 from sluice.services import building, metering
 from sluice.services.build import environments
 from sluice.services.building import Begun
-from sluice.services.data import (
-    baselines,
-    batching,
-    datasets,
-    segment_judging,
-    segment_leaves,
-    segment_parts,
-    segment_readings,
-)
+from sluice.services.data import baselines, batching, datasets, version_judging
 from sluice.services.data.segment_judging import Unjudged
 from sluice.services.data.segment_parts import Asked
+from sluice.services.data.version_judging import Judged
 from sluice.services.side_by_side import on_each, together
 from sluice.services.timeline import note, noting
 from sluice.tasks import machine_task
@@ -168,18 +158,6 @@ def _recorded(cloud: Cloud, task: ValidateDataTask) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """The outcome for a version, and its objects that were read together; None if its segments were.
-
-    `keeps_rows`: their rows are stored.
-    """
-
-    outcome: Outcome | Unjudged
-    objects: DatasetManifest | None = None
-    keeps_rows: bool = False
-
-
 def _judge(
     cloud: Cloud,
     task: ValidateDataTask,
@@ -188,110 +166,19 @@ def _judge(
     head: DatasetHead | None,
     baseline: Baseline,
     former: bytes | None,
-) -> _Judged:
-    """Judge what is new together with what is known, or else all data."""
+) -> Judged:
     # A warm function keeps the files in its storage.
     with tempfile.TemporaryDirectory() as folder:
         asked = Asked(
             cloud=cloud,
             pipeline=task.pipeline,
             terms=Terms(data, baseline, times.from_iso(cloud.now())),
-            title=f"{task.pipeline}, data set {task.dataset_version[:12]}",
+            version=task.dataset_version,
             folder=Path(folder),
             limits=lambda folder: _limits(context, folder),
             left_s=lambda: _left_s(context),
         )
-        if head is None or data.mode != "append":
-            return _judge_whole(asked, task, head)
-        if whole := whole_checks(data):
-            return _judge_whole(asked, task, head, f"for {', '.join(whole)}")
-        try:
-            return _judge_new(asked, task, head, former)
-        except NeedsWholeError as error:
-            logger.info("all data are read", extra={"reason": str(error)})
-            return _judge_whole(asked, task, head, f"as {error}")
-
-
-def _judge_new(asked: Asked, task: ValidateDataTask, head: DatasetHead, former: bytes | None) -> _Judged:
-    """Judge what is new of a version; raises NeedsWholeError if all is to be read at once."""
-    is_small = asked.is_small(head)
-    if former is not None and (is_small or len(head.added) == 1):
-        files = datasets.read_segments(asked.cloud, task.pipeline, head.added).values()
-        new = DatasetManifest.of(obj for file in files for obj in file.objects())
-        its = [] if is_small else [leaf for file in files for leaf in leaves.of(file)]
-        try:
-            if asked.fits(new):
-                return _judge_grown(asked, head, new, its, former)
-        except NeedsWholeError:
-            if is_small:
-                raise
-            former = None
-    if is_small:
-        raise NeedsWholeError("it is small")
-    is_apart = {each.digest for each in head.segments}.issuperset(head.added)
-    known = run.parsed(former, asked.data) if former is not None and is_apart else None
-    return _Judged(segment_judging.judge(asked, head, known))
-
-
-def _judge_grown(
-    asked: Asked, head: DatasetHead, new: DatasetManifest, its: Sequence[Leaf], former: bytes
-) -> _Judged:
-    """Judge new objects together with what was found in all others; keep what is found in their leaves."""
-    keeps_edges = not asked.fits(head)
-    # If all must be read after that, their files get what room there is.
-    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        files = segment_readings.download(asked.cloud, new.objects, Path(folder))
-        work = Work(files, asked.terms, asked.limits(Path(folder)), [leaf.objects for leaf in its])
-        outcome = run.validate(
-            work, title=asked.title, former=former, keeps_part=True, keeps_edges=keeps_edges
-        )
-    if outcome.own is None or not its:
-        return _Judged(outcome, new)
-    # First: nobody reads again what is known, and rows are known from reading alone.
-    datasets.write_rows(asked.cloud, asked.pipeline, head, outcome.object_rows)
-    segment_parts.write(asked, head.added[0], outcome.own)
-    kept = zip(its, outcome.leaf_parts, strict=False)
-    segment_leaves.write(asked, {leaf.digest: part for leaf, part in kept})
-    segment_leaves.carry(asked, head)
-    return _Judged(outcome, new, keeps_rows=True)
-
-
-def _judge_whole(asked: Asked, task: ValidateDataTask, head: DatasetHead | None, why: str = "") -> _Judged:
-    """Judge all data by reading them at once; `why` says what they must be for, in mode append."""
-    if head is not None and head.objects > part_results.OBJECTS_MAX:
-        return _Judged(_refuse_many(asked, task, head.objects, why))
-    objects, divided = _held(asked, task, head)
-    if len(objects) > part_results.OBJECTS_MAX:
-        return _Judged(_refuse_many(asked, task, len(objects), why), DatasetManifest.of(objects))
-    if sum(obj.size_bytes for obj in objects) > asked.room_bytes:
-        manifest = DatasetManifest.of(objects)
-        return _Judged(_refuse_large(asked, task, manifest, why), manifest)
-    is_grown = asked.data.mode == "append"
-    files = segment_readings.download(asked.cloud, objects, asked.folder)
-    leaf_files = [leaf.objects for its in divided.values() for leaf in its] if is_grown else ()
-    work = Work(files, asked.terms, asked.limits(asked.folder), leaf_files)
-    outcome = run.validate(work, title=asked.title, keeps_part=is_grown)
-    manifest, keeps = DatasetManifest.of(objects), head is not None and bool(outcome.leaf_parts)
-    if head is not None and keeps:
-        datasets.write_rows(asked.cloud, asked.pipeline, head, outcome.object_rows)
-        segment_leaves.keep(asked, divided, outcome.leaf_parts)
-    return _Judged(outcome, manifest, keeps_rows=keeps)
-
-
-def _held(
-    asked: Asked, task: ValidateDataTask, head: DatasetHead | None
-) -> tuple[Sequence[ObjectVersion], Mapping[str, Sequence[Leaf]]]:
-    """Return all objects of a version and, in their order, the leaves of its segments to keep results of."""
-    if head is None:
-        return datasets.find_manifest(asked.cloud, task.pipeline, task.dataset_version).objects, {}
-    digests = [each.digest for each in head.segments]
-    files = datasets.read_segments(asked.cloud, task.pipeline, digests)
-    listed = [obj for file in files.values() for obj in file.objects()]
-    objects = DatasetManifest.of(listed).objects
-    # A version of a former release may have an object twice.
-    if asked.is_small(head) or len(objects) < len(listed):
-        return objects, {}
-    return listed, {digest: leaves.of(file) for digest, file in files.items()}
+        return version_judging.judge(asked, head, former)
 
 
 def _part(cloud: Cloud, task: ValidateDataTask, data: Data, before: _Before) -> bytes | None:
@@ -335,43 +222,13 @@ def _write(cloud: Cloud, task: ValidateDataTask, outcome: Outcome) -> str:
 
 
 def _write_rows(
-    cloud: Cloud, task: ValidateDataTask, head: DatasetHead | None, judged: _Judged, outcome: Outcome
+    cloud: Cloud, task: ValidateDataTask, head: DatasetHead | None, judged: Judged, outcome: Outcome
 ) -> None:
     # Segments that were read have theirs by now.
     if head is None or judged.keeps_rows:
         return
     if judged.objects is not None or head.parent is not None:
         datasets.write_rows(cloud, task.pipeline, head, outcome.object_rows)
-
-
-def _refuse_many(asked: Asked, task: ValidateDataTask, objects: int, why: str) -> Outcome:
-    """Refuse the objects beyond the number that a function has time for; new ones count last."""
-    most = part_results.OBJECTS_MAX
-    advice = "put more rows into each" if why else "put more rows into each, or keep a data.window"
-    said = f"at most {most} are read at once{_must(why)}"
-    new = sorted(_new_keys(asked.cloud, task))
-    outside = new[max(0, most - (objects - len(new))) :]
-    message = f"the data set has {objects} objects, {said}: {advice}"
-    return run.refuse([run.beyond_limits(message, outside)], asked.data, asked.title)
-
-
-def _refuse_large(asked: Asked, task: ValidateDataTask, manifest: DatasetManifest, why: str) -> Outcome:
-    """Refuse the objects that do not fit into the storage, before any is fetched."""
-    room = asked.room_bytes
-    outside = beyond(manifest.objects, room, _new_keys(asked.cloud, task))
-    found = [
-        segment_readings.too_large([obj.key], "the data set", manifest.size_bytes, room, _must(why))
-        for obj in outside
-    ]
-    return run.refuse(found, asked.data, asked.title)
-
-
-def _must(why: str) -> str:
-    return f", and all must be {why}" if why else ""
-
-
-def _new_keys(cloud: Cloud, task: ValidateDataTask) -> set[str]:
-    return {each.key for each in batching.taken_up(cloud, task.pipeline, task.dataset_version)}
 
 
 def _record(cloud: Cloud, task: ValidateDataTask, begun: Begun, verdict: Mapping[str, Any]) -> None:
@@ -409,6 +266,7 @@ def _reject(
     cloud.catalog.apply(data.reject_dataset(task.pipeline, task.dataset_version, rows, report_uri, reasons))
     if building.require_dataset(cloud, task.pipeline, task.dataset_version).status == "rejected":
         if judged is None and head is not None:
-            judged = datasets.find_near(cloud, task.pipeline, head, _new_keys(cloud, task)).objects
+            new = version_judging.new_keys(cloud, task.pipeline, task.dataset_version)
+            judged = datasets.find_near(cloud, task.pipeline, head, new).objects
         held = judged.objects if judged else ()
         batching.quarantine(cloud, task.pipeline, task.dataset_version, held, report)

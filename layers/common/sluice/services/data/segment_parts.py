@@ -37,11 +37,16 @@ class Asked:
 
     cloud: Cloud
     pipeline: str
+    version: str
     terms: Terms
-    title: str
     folder: Path
     limits: Callable[[Path], Limits]
     left_s: Callable[[], float]
+
+    @property
+    def title(self) -> str:
+        """What a report is of."""
+        return f"{self.pipeline}, data set {self.version[:12]}"
 
     @property
     def data(self) -> Data:
