@@ -379,6 +379,7 @@ class FakeLambdaJobs(FakeJobs):
     def __init__(self) -> None:
         super().__init__()
         self.rooms: dict[str, Room] = {}
+        self.ordered: list[str] = []
         # As if the stack had no functions for jobs: where the choice is free, they run on SageMaker.
         self.largest_mb = 0
         self.ends: dict[str, FunctionEnd] = {}
@@ -395,11 +396,12 @@ class FakeLambdaJobs(FakeJobs):
         before_order: Callable[[], object] = lambda: None,
     ) -> bool:
         assert room is not None
-        before_order()
         name = request[f"{_prefix(kind)}JobName"]
         self.rooms[name] = room
         is_new = super().start(kind, request)
         self.descriptions[name].setdefault("Usage", {"memory_mb": room.memory_mb})
+        before_order()
+        self.ordered.append(name)
         return is_new
 
     def end(self, name: str, status: str = "Completed", **described: Any) -> None:

@@ -123,8 +123,11 @@ def _start_recorded(
     placement: Placement,
     record: Callable[[], None],
 ) -> bool:
-    """Record the job and start it; what a job on Lambda needs to be ordered is made beside the record."""
-    if placement.room is None:
+    """Record the job and start it; what a job on Lambda needs to be ordered is made beside the record.
+
+    Not if its costs may refuse it: a request that is there is a job that was started before.
+    """
+    if placement.room is None or wanted.build.config.train.candidates.max_cost_usd is not None:
         record()
         return _start(cloud, wanted, kind, request, placement, lambda: None)
     with ThreadPoolExecutor(1) as pool:

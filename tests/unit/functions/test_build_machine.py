@@ -139,6 +139,20 @@ def trains_no_more_than_may_be_spent(world: World) -> None:
     assert "sluice--reviews-00001-train-3" not in world.cloud.jobs.requests
 
 
+def trains_no_more_on_lambda_than_may_be_spent(world: World) -> None:
+    """Whatever is made beside a candidate's record: its own request is no job that was started before."""
+    world.cloud.lambda_jobs.largest_mb = 3008
+    pipeline = PIPELINE_YAML.replace("[0.1, 0.2]", "[1, 2, 3, 4, 5]")
+    world.push(pipeline=pipeline.replace("objective", "max_cost_usd: 0.0012, objective").encode())
+    world.accuracies |= {f"train-{index}": 0.8 for index in range(5)}
+    assert world.build("a.csv") == "registered"
+    statuses = [world.step(f"train-{index}")["status"] for index in range(5)]
+    assert statuses == ["Completed"] * 3 + ["Failed"] * 2
+    refused = {f"sluice--reviews-00001-train-{index}" for index in (3, 4)}
+    assert world.cloud.lambda_jobs.requests.keys().isdisjoint(refused)
+    assert not any("is being stopped" in event for event in world.events())
+
+
 def fails_without_any_candidate(world: World) -> None:
     world.failing = {"train-0", "train-1"}
     fails(world, "NoCandidateError")
@@ -368,6 +382,7 @@ SCENARIOS: dict[str, Scenario] = {
     "halves": halves,
     "halves on without a candidate": halves_on_without_a_candidate,
     "trains no more than may be spent": trains_no_more_than_may_be_spent,
+    "trains no more on Lambda than may be spent": trains_no_more_on_lambda_than_may_be_spent,
     "fails without any candidate": fails_without_any_candidate,
     "fails without prepared data": fails_without_prepared_data,
     "fails without an evaluation": fails_without_an_evaluation,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import fakes
 from build_world import RUN, Invoke, TaskFailed, World, ended
 from sluice.catalog import keys
-from sluice.catalog.changes import Change, Update
+from sluice.catalog.changes import Change, Update, builds
 from sluice.services.build import concluding
 
 
@@ -60,6 +61,19 @@ def test_an_event_is_a_hint_and_the_description_counts(world: World) -> None:
 
 def test_somebody_elses_job_is_ignored(world: World) -> None:
     assert world.invoke("finish_job", ended("somebody-elses")) == {"status": "ignored"}
+
+
+def test_what_a_jobs_name_says_counts_if_its_task_says_the_same(world: World) -> None:
+    world.start("prepare")
+    name = f"sluice--{RUN}-prepare"
+    task, found = concluding.find(world.cloud, name, "sagemaker")
+    assert task is not None
+    assert found is not None
+    assert (found.task, found.step and found.step.step) == (task, "prepare")
+    assert concluding.find(world.cloud, name, "lambda") == (task, None)
+    for another in (replace(task, step="train-0"), replace(task, run_id="reviews-00009")):
+        world.cloud.catalog.apply(builds.await_job(another))
+        assert concluding.find(world.cloud, name, "sagemaker") == (another, None)
 
 
 def test_a_crash_after_the_answer_is_made_good_by_the_retry(

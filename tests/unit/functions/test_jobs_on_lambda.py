@@ -72,10 +72,13 @@ def test_no_job_is_ordered_whose_token_is_not_stored(world: World, monkeypatch: 
     def fail(*_: Any) -> bool:
         raise TransientError("the catalog does not answer")
 
-    monkeypatch.setattr(world.cloud.catalog, "apply", fail)
-    with pytest.raises(TransientError):
-        world.start("prepare")
-    assert world.cloud.lambda_jobs.requests == {}
+    with monkeypatch.context() as patched:
+        patched.setattr(world.cloud.catalog, "apply", fail)
+        with pytest.raises(TransientError):
+            world.start("prepare")
+    assert world.cloud.lambda_jobs.ordered == []
+    world.start("prepare")
+    assert world.cloud.lambda_jobs.ordered == [NAME]
 
 
 def test_no_packages_are_installed_in_a_job_that_has_them(cloud: fakes.Cloud, invoke: Invoke) -> None:
