@@ -32,9 +32,10 @@ setup: .venv/.ready ## Make the environments from the lock files (the first time
 .venv/.ready: $(wildcard requirements/*.txt) pyproject.toml
 	@echo "setting up .venv from the lock files: a minute or two the first time, by an index such as PyPI; seconds after a change"
 	@mkdir -p .venv && date +%s > .venv/.began
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)))' || \
-	  { echo "Sluice needs Python 3.11, 3.12 or 3.13; $(PYTHON) is `$(PYTHON) --version`. Name another: make PYTHON=..."; exit 1; }
-	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)))' || \
+	  { echo "Sluice needs Python 3.11, 3.12 or 3.13; $(or $(PYTHON),python3) is `"$(PYTHON)" --version 2>/dev/null || echo "not there"`. Name another: make PYTHON=..."; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "$(PYTHON) makes no virtual environments: on Debian and Ubuntu install python3-venv"; exit 1; }
 	@test -x $(UV) || echo "  pip and uv ..."
 	@test -x $(UV) || $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@cp $(UV) .venv/uv && for env in lambda sam data; do \
