@@ -61,13 +61,14 @@ def status(cloud: Cloud, pipeline: str, *, is_glance: bool = False) -> dict[str,
     for stage in serving:
         stage["is_rejected"] = stage["stage"] in rejected
     count, aside, has_more = _set_aside(cloud, state, is_glance=is_glance) if state else (0, [], False)
+    data_set, counts = uploads.in_numbers(cloud, pipeline, count)
     return {
         "pipeline": pipeline,
         "project_version": item.get("project_version"),
         "in_flight": item.get("in_flight"),
         "waiting_steps": runs.waiting_steps(cloud, item.get("in_flight")),
-        "data_set": uploads.data_set(cloud, pipeline),
-        "arrivals": uploads.counts(cloud, pipeline, count),
+        "data_set": data_set,
+        "arrivals": counts,
         **data.what_waits(cloud, pipeline),
         "quarantined": aside,
         "more_quarantined": has_more,

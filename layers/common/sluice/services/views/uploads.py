@@ -110,19 +110,22 @@ def _may_be_aside(cloud: Cloud, pipeline: Pipeline) -> bool:
 
 
 def counts(cloud: Cloud, pipeline: str, aside: int) -> dict[str, int]:
-    """Count objects by status: `included` are those of the last valid data set, and not what ever was in one.
+    """Count objects by status: see `in_numbers`."""
+    return in_numbers(cloud, pipeline, aside)[1]
 
-    `building` are those that a run took up whose data were not judged yet; `aside` is the number of
-    quarantined ones.
+
+def in_numbers(cloud: Cloud, pipeline: str, aside: int) -> tuple[dict[str, Any] | None, dict[str, int]]:
+    """Return the last valid data set in numbers, as `data_set` does, and the objects' number by status.
+
+    `included` are those of that data set, and not what ever was in one, `building` those that a run took up
+    whose data were not judged yet; `aside` is the number of quarantined ones.
     """
     # Read what waits first: what a data set has in between is not lost, and known by the version.
     waiting = arrivals.waiting(cloud, pipeline)
     held = data_set(cloud, pipeline)
     version, objects = (held["dataset_version"], int(held["objects"] or 0)) if held else ("", 0)
-    failed = {arrival.failed_run for arrival in waiting} - {None}
-    found_runs = cloud.catalog.get_all(
-        [keys.run_key(pipeline, str(each)) for each in sorted(failed, key=str)]
-    )
+    failed = {arrival.failed_run for arrival in waiting if arrival.failed_run}
+    found_runs = cloud.catalog.get_all([keys.run_key(pipeline, each) for each in sorted(failed)])
     # What a run took up that failed later waits again, and is in the data set if that run's is the last one.
     same = {keys.run_id_of(run) for run in found_runs if run and run.get("dataset_version") == version}
     found = Counter[str](
@@ -131,7 +134,7 @@ def counts(cloud: Cloud, pipeline: str, aside: int) -> dict[str, int]:
         if not (arrival.failed_run in same or (arrival.is_included and arrival.dataset_version == version))
     )
     found |= {"included": objects, "quarantined": aside}
-    return {status: count for status, count in found.items() if count}
+    return held, {status: count for status, count in found.items() if count}
 
 
 def data_set(cloud: Cloud, pipeline: str) -> dict[str, Any] | None:
