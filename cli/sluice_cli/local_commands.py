@@ -52,7 +52,6 @@ def up(
         target = targets.resolve(where="local", stack=stack, profile=None, region=None)
         continuing.wait_for_endpoints(target)
     continued = None if was_running else ready.get("continued")
-    there = pipelines.pipelines(target.cloud)
     result = {
         **{"endpoint_url": ready["endpoint_url"], "pid": ready["pid"], "stack": stack},
         "console": console.start(stack),
@@ -71,7 +70,7 @@ def up(
             out.print(differs)
         out.print("console:", escape(str(result["console"])))
         out.print(f'for AWS\'s own tools: eval "$({invocation.command("env")})"')
-        hint(continuing.next_step(there, continued))
+        hint(continuing.next_step(pipelines.pipelines(target.cloud), continued))
 
     show(result, as_json, text)
 

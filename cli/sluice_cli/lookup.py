@@ -42,11 +42,16 @@ def the_pipeline(target: Target, name: str | None) -> str:
 
 def stage_row(target: Target, pipeline: str, stage: str) -> dict[str, Any]:
     """Return what serves on a stage; raises CommandError, which lists those that there are."""
-    rows = {row["stage"]: row for row in stages.stages(target.cloud, pipeline)}
-    if stage not in rows:
-        listed = f"Stages: {', '.join(rows) or 'none has been released yet'}."
-        raise unknown(f"{pipeline} has no stage {stage!r}", stage, rows, listed)
-    return rows[stage]
+    return stage_among(stages.stages(target.cloud, pipeline), pipeline, stage)
+
+
+def stage_among(rows: Sequence[dict[str, Any]], pipeline: str, stage: str) -> dict[str, Any]:
+    """Return the row of a stage among those of its pipeline; raises CommandError, which lists them."""
+    found = {row["stage"]: row for row in rows}
+    if stage not in found:
+        listed = f"Stages: {', '.join(found) or 'none has been released yet'}."
+        raise unknown(f"{pipeline} has no stage {stage!r}", stage, found, listed)
+    return found[stage]
 
 
 def pushed_config(target: Target, pipeline: str) -> PipelineConfig:

@@ -19,9 +19,8 @@ RECORDED_S = 60
 def plan(target: Target, pipeline: str, wanted: str | None) -> list[dict[str, Any]]:
     """List what to delete, by stage; raises CommandError if it must not be deleted."""
     found = stages.stages(target.cloud, pipeline)
-    if wanted is not None:
-        lookup.stage_row(target, pipeline, wanted)
-    return [_planned(target, pipeline, stage) for stage in found if wanted in (None, stage["stage"])]
+    chosen = found if wanted is None else [lookup.stage_among(found, pipeline, wanted)]
+    return [_planned(target, pipeline, stage) for stage in chosen]
 
 
 def _planned(target: Target, pipeline: str, stage: dict[str, Any]) -> dict[str, Any]:

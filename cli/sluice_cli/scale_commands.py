@@ -49,7 +49,7 @@ def scale(
     wished = {"count": count, "min": least, "max": most, "concurrency": concurrency}
     given = {field: value for field, value in wished.items() if value is not None}
     _require_one(given, reset=reset)
-    _require_live(target, name, stage)
+    lookup.stage_row(target, name, stage)
     answer = _ask(target, name, stage, given)
     if answer.get("fault"):
         endpoint = releasing.find_endpoint_name(target.cloud, name, stage)
@@ -77,10 +77,6 @@ def _require_one(given: dict[str, int], *, reset: bool) -> None:
         said = f"{' and '.join(sorted(ways))} exclude each other" if ways else "nothing says how to scale"
         expected = "Give --count N, --min N and/or --max N, --concurrency N (serverless), or --reset."
         raise CommandError(said, hint=expected, exit_code=EXIT_USAGE)
-
-
-def _require_live(target: Target, pipeline: str, stage: str) -> None:
-    lookup.stage_row(target, pipeline, stage)
 
 
 def _ask(target: Target, pipeline: str, stage: str, given: dict[str, int]) -> dict[str, Any]:

@@ -292,20 +292,19 @@ def predict(
 
 def _serving(target: Target, pipeline: str, stage: str) -> dict[str, Any]:
     """Return a stage whose endpoint can be asked; raises CommandError."""
-    found = {row["stage"]: row for row in views.stages.stages(target.cloud, pipeline)}
-    if found and stage not in found:
-        lookup.stage_row(target, pipeline, stage)
-    if stage not in found or found[stage]["live"] is None:
+    rows = views.stages.stages(target.cloud, pipeline)
+    found = lookup.stage_among(rows, pipeline, stage) if rows else None
+    if found is None or found["live"] is None:
         raise CommandError(
             f"nothing serves on {pipeline}/{stage} yet", hint=f"`sluice approve {pipeline}` releases a model."
         )
-    if found[stage]["is_batch"]:
+    if found["is_batch"]:
         raise CommandError(
             f"{pipeline}/{stage} has no endpoint to ask",
             hint=f"`sluice batch run {pipeline} FILE` has a file scored by the model that is live.",
             exit_code=EXIT_USAGE,
         )
-    return found[stage]
+    return found
 
 
 def _serve(target: Target, pipeline: str, serving: dict[str, Any]) -> Serve | None:
