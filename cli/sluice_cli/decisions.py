@@ -58,7 +58,7 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
         note = f"it was approved before, and {release_id} is under way"
         return {**result, "release_id": release_id, "note": note}
     if live_on := _served_by(target, seen):
-        name = packages.version_name(target.stack, seen.pipeline, seen.group, seen.version)
+        name = packages.name_of(target.stack, seen)
         return {**result, "note": f"{name} was approved before and is live on {live_on}: nothing to release"}
     if pinned:
         return {**result, "note": f"it was approved before, and is not released: {pinned}"}

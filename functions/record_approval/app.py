@@ -88,7 +88,7 @@ def _note_deleted(cloud: Cloud, arn: str) -> None:
     """Note that the registry has a version no more, so that nobody is asked to decide about it."""
     seen, now = _find_seen(cloud, arn), cloud.now()
     if seen and seen.pipeline and cloud.catalog.apply(changes.note_deleted(seen, now)):
-        name = _called(cloud, seen)
+        name = packages.name_of(cloud.stack_name, seen)
         note(cloud, seen.pipeline, now, name, "version deleted", "the registry has it no more")
 
 
@@ -137,11 +137,7 @@ def _recorded(
     item = cloud.catalog.get(keys.approval_key(arn, epoch))
     if item is None:
         raise MissingError(f"approval {epoch} of {arn} was created but is not there")
-    return _Claim(package, Approval.of(item), _called(cloud, package))
-
-
-def _called(cloud: Cloud, package: Package) -> str:
-    return packages.version_name(cloud.stack_name, package.pipeline, package.group, package.version)
+    return _Claim(package, Approval.of(item), packages.name_of(cloud.stack_name, package))
 
 
 def _act(cloud: Cloud, arn: str, claim: _Claim) -> list[str]:
@@ -181,7 +177,7 @@ def _release(pipeline: str, claim: _Claim) -> releases.Request:
 
 def _recover(cloud: Cloud, package: Package, approval: Approval, serving: Iterable[Deployment]) -> list[str]:
     """Roll back each stage where the rejected package is live or under release; returns what was started."""
-    name = _called(cloud, package)
+    name = packages.name_of(cloud.stack_name, package)
     reason = f"{name} was rejected: {approval.reason or 'no reason given'}"
     started = []
     for each in serving:
@@ -225,7 +221,7 @@ def _note_restated(cloud: Cloud, arn: str, told: Told) -> None:
         return
     if _serving(cloud, package.pipeline, package):
         return
-    name = _called(cloud, package)
+    name = packages.name_of(cloud.stack_name, package)
     detail = (
         f"{name} was Approved already, so the registry has no new decision. To release it again: "
         f"sluice approve {name}, or set it to PendingManualApproval and approve it then"

@@ -9,6 +9,7 @@ from sluice.domain import names
 
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Pipeline
+    from sluice.catalog.records.releases import Package
 
 
 # So many versions are looked at for those that wait for a person.
@@ -45,6 +46,11 @@ def version_name(stack: str, pipeline: str | None, group: str, version: int) -> 
     """
     is_ours = pipeline is not None and group == names.package_group(stack, pipeline)
     return f"{pipeline if is_ours else group}/{version}"
+
+
+def name_of(stack: str, package: Package) -> str:
+    """Name the version of a record."""
+    return version_name(stack, package.pipeline, package.group, package.version)
 
 
 def full_name(pipeline: str, group: str, version: int) -> str:

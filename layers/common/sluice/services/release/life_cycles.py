@@ -120,7 +120,7 @@ def _find(cloud: Cloud, arn: str) -> _Version | None:
     described = cloud.registry.describe_package(arn) if package and package.pipeline else None
     if package is None or described is None:
         return None
-    name = packages.version_name(cloud.stack_name, package.pipeline, package.group, package.version)
+    name = packages.name_of(cloud.stack_name, package)
     return _Version(package, described, _place(cloud, package, described), name)
 
 
