@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import announcements
 import fakes
@@ -69,6 +69,18 @@ class World:
 
     def __post_init__(self) -> None:
         self.push(self.pipeline_yaml)
+
+    @classmethod
+    def of_rollback(cls, cloud: fakes.Cloud, invoke: Invoke) -> Self:
+        """Version 1 was replaced by 2 after an hour, which an alarm rolled back an hour later."""
+        made = cls(cloud, invoke)
+        for number in (1, 2):
+            made.approve(made.register(number))
+            made.later(hours=1)
+        made.fire()
+        made.tell_alarm()
+        made.run_all()
+        return made
 
     def push(self, pipeline_yaml: str) -> None:
         """Make this the project of the models that are registered from now on."""

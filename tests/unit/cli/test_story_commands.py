@@ -24,15 +24,8 @@ NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: release_world.Invoke, monkeypatch: pytest.MonkeyPatch) -> World:
     """A version that an alarm put back in the place of the next one."""
-    made = World(cloud, invoke)
-    for number in (1, 2):
-        made.approve(made.register(number))
-        made.later(hours=1)
-    made.fire()
-    made.tell_alarm()
-    made.run_all()
     monkeypatch.setattr(options.Options, "target", lambda self: Stack(cloud))
-    return made
+    return World.of_rollback(cloud, invoke)
 
 
 def said(*words: str, code: int = 0) -> str:

@@ -124,14 +124,19 @@ def halves_on_without_a_candidate(world: World) -> None:
     assert chosen(world)["step"] == "train-2"
 
 
-def trains_no_more_than_may_be_spent(world: World) -> None:
-    """Each job takes five minutes of an instance, for about a cent: a fourth would cost too much."""
-    pipeline = ON_SAGEMAKER.replace("[0.1, 0.2]", "[1, 2, 3, 4, 5]")
-    world.push(pipeline=pipeline.replace("objective", "max_cost_usd: 0.035, objective").encode())
+def trains_three_of_five(world: World, pipeline: str, most_usd: float) -> None:
+    """A fourth candidate would cost more than may be spent."""
+    text = pipeline.replace("[0.1, 0.2]", "[1, 2, 3, 4, 5]")
+    world.push(pipeline=text.replace("objective", f"max_cost_usd: {most_usd}, objective").encode())
     world.accuracies |= {f"train-{index}": 0.8 for index in range(5)}
     assert world.build("a.csv") == "registered"
     statuses = [world.step(f"train-{index}")["status"] for index in range(5)]
     assert statuses == ["Completed"] * 3 + ["Failed"] * 2
+
+
+def trains_no_more_than_may_be_spent(world: World) -> None:
+    """Each job takes five minutes of an instance, for about a cent."""
+    trains_three_of_five(world, ON_SAGEMAKER, 0.035)
     why = world.step("train-3")["failure_reason"]
     assert why == (
         "not trained: one more would make candidates cost about $0.04, more than max_cost_usd, $0.04"
@@ -142,12 +147,7 @@ def trains_no_more_than_may_be_spent(world: World) -> None:
 def trains_no_more_on_lambda_than_may_be_spent(world: World) -> None:
     """Whatever is made beside a candidate's record: its own request is no job that was started before."""
     world.cloud.lambda_jobs.largest_mb = 3008
-    pipeline = PIPELINE_YAML.replace("[0.1, 0.2]", "[1, 2, 3, 4, 5]")
-    world.push(pipeline=pipeline.replace("objective", "max_cost_usd: 0.0012, objective").encode())
-    world.accuracies |= {f"train-{index}": 0.8 for index in range(5)}
-    assert world.build("a.csv") == "registered"
-    statuses = [world.step(f"train-{index}")["status"] for index in range(5)]
-    assert statuses == ["Completed"] * 3 + ["Failed"] * 2
+    trains_three_of_five(world, PIPELINE_YAML, 0.0012)
     refused = {f"sluice--reviews-00001-train-{index}" for index in (3, 4)}
     assert world.cloud.lambda_jobs.requests.keys().isdisjoint(refused)
     assert not any("is being stopped" in event for event in world.events())

@@ -21,13 +21,7 @@ from sluice.services.views import history
 @pytest.fixture
 def world(cloud: fakes.Cloud, invoke: release_world.Invoke) -> World:
     """Version 1 is replaced by 2 after an hour, which an alarm rolls back an hour later."""
-    made = World(cloud, invoke)
-    for number in (1, 2):
-        made.approve(made.register(number))
-        made.later(hours=1)
-    made.fire()
-    made.tell_alarm()
-    made.run_all()
+    made = World.of_rollback(cloud, invoke)
     made.later(hours=1)
     return made
 

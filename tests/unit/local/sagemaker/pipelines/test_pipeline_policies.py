@@ -60,6 +60,7 @@ def test_only_a_policy_that_names_the_fault_retries_it() -> None:
     [
         {"ExceptionType": ["Step.TIMEOUT"]},
         {"ExceptionType": []},
+        {"ExceptionType": None},
         {"MaxAttempts": 2, "ExpireAfterMin": 1},
         {"MaxAttempts": 0},
         {"IntervalSeconds": "1"},
