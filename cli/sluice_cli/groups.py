@@ -39,9 +39,5 @@ class Group(TyperGroup):
 
     def _takes_a_name(self, ctx: Any, command: str) -> bool:
         found = self.get_command(ctx, command)
-        first = (
-            next((each for each in found.params if each.param_type_name == "argument"), None)
-            if found
-            else None
-        )
-        return first is not None and first.name in ("pipeline", "model", "named")
+        arguments = [each for each in found.params if each.param_type_name == "argument"] if found else []
+        return bool(arguments) and arguments[0].name in ("pipeline", "model", "named")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -123,12 +124,9 @@ def _replaced(cloud: Cloud, request: Request, release: Release) -> int | None:
     """Return the version that a rollback took back; None of other releases."""
     if not request.is_rollback:
         return None
-    ours = deploying.find_deployment(cloud, release.pipeline, str(request.stage), release.release_id)
-    theirs = (
-        deploying.find_deployment(cloud, release.pipeline, str(request.stage), ours.replaces)
-        if ours
-        else None
-    )
+    find = partial(deploying.find_deployment, cloud, release.pipeline, str(request.stage))
+    ours = find(release.release_id)
+    theirs = find(ours.replaces) if ours else None
     return theirs.package_version if theirs else None
 
 

@@ -55,9 +55,9 @@ def decide(cloud: Cloud, pipeline: Pipeline, now: datetime, *, tells_overwritten
     pending = governor.pending(batches.ready(found))
     # Other modes leave data out anyway, and which of them were deleted says nothing of the next data set.
     missed = len(deleted) if project.data.mode == "append" else 0
-    decide = partial(governor.decide, pipeline, pending, governor.Policy.of(project), now, missed)
-    decision = decide(None)
+    decided = partial(governor.decide, pipeline, pending, governor.Policy.of(project), now, missed)
+    decision = decided()
     is_start = tells_overwritten and isinstance(decision, governor.StartBuild)
     if is_start and governor.is_for_uploads(pipeline, pending):
-        decision = decide(arrivals.overwritten(cloud, name, {each.key for each in pending}))
+        decision = decided(arrivals.overwritten(cloud, name, {each.key for each in pending}))
     return Outlook(decision, pending, batches.incomplete(found), pushed, deleted)

@@ -96,18 +96,15 @@ def last_release(cloud: Cloud, pipeline: str, noted: str | None) -> dict[str, An
 
 def _again(cloud: Cloud, pipeline: str, release: Mapping[str, Any]) -> str | None:
     """Return the command that tries a failed release again; an automatic rollback is tried anyway."""
-    stage, arn, cause = (
-        next(iter(release.get("stages") or ()), None),
-        release.get("package_arn"),
-        release["cause"],
-    )
-    if release.get("status") != "failed" or stage is None or arn is None:
+    reached, arn = release.get("stages"), release.get("package_arn")
+    by_command = release["cause"] == "command"
+    if release.get("status") != "failed" or not reached or arn is None:
         return None
     if release.get("is_rollback"):
-        return f"rollback {pipeline} --stage {stage}" if cause == "command" else None
+        return f"rollback {pipeline} --stage {reached[0]}" if by_command else None
     version = int(release["package_version"])
     name = packages.version_name(cloud.stack_name, pipeline, packages.group_of(arn), version)
-    return f"approve {name} --stage {stage}" if cause == "command" else f"approve {name}"
+    return f"approve {name} --stage {reached[0]}" if by_command else f"approve {name}"
 
 
 def endpoint_status(cloud: Cloud, endpoint_name: str) -> str:
