@@ -216,6 +216,8 @@ def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
     remark = step.get("remark") or ""
     if remark and not any(remark[:_TOLD] in reason for reason in reasons):
         out.print(f"[yellow]{step['step']}[/]: {escape(remark)}")
+    if left := step.get("left_behind"):
+        out.print(f"[yellow]{step['step']}[/]: {escape(left)}")
     failure = failures.plain(step.get("failure_reason") or "")
     if failure and not _is_told(step, failure, reasons):
         out.print(f"[red]{step['step']}[/]: {escape(failure)}")

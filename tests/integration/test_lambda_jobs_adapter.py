@@ -211,12 +211,14 @@ def test_a_job_is_described_from_its_records(jobs: FunctionJobs, objects: fakes.
         usage={"billed_s": 3.5, "memory_mb": 1769},
         log_tail=["done"],
         written={"s3://b/k": ["v1", "0123"]},
+        left_behind="ended 1 process",
     )
     described = jobs.describe("processing_job", NAME) or {}
     assert described["ProcessingJobStatus"] == "Completed"
     assert (described["ProcessingEndTime"] - described["ProcessingStartTime"]).total_seconds() == 2.5
     assert (described["Usage"]["billed_s"], described["LogTail"]) == (3.5, ["done"])
     assert described["Written"] == {"s3://b/k": ["v1", "0123"]}
+    assert described["LeftBehind"] == "ended 1 process"
     assert "FailureReason" not in described
 
 

@@ -63,6 +63,7 @@ def test_a_training_job_keeps_the_container_contract(jobs: LambdaJobs) -> None:
         assert json.load(file) == {"alpha": 0.5}
     (metric,) = described["FinalMetricDataList"]
     assert (metric["MetricName"], metric["Value"]) == ("accuracy", 0.75)
+    assert described["LeftBehind"] is None
     assert described["TrainingEndTime"] > described["TrainingStartTime"] > described["CreationTime"]
     usage = described["Usage"]
     assert usage["memory_mb"] == MEMORY_MB
@@ -107,7 +108,11 @@ def test_a_job_that_is_ordered_twice_runs_once(jobs: LambdaJobs) -> None:
 
 
 def test_a_script_that_fails_says_why(jobs: LambdaJobs) -> None:
-    training = jobs.run(jobs.training("train-fails", "raise ValueError('no luck')"))
+    leaves = "import subprocess\nsubprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+    # What it leaves holds its output open.
+    training = jobs.run(jobs.training("train-fails", f"{leaves}raise ValueError('no luck')"))
+    assert training["LeftBehind"] == "ended 1 process that the script left running: sleep"
+    assert training["LeftBehind"] not in training["FailureReason"]
     assert training["TrainingJobStatus"] == "Failed"
     assert "ValueError: no luck" in training["FailureReason"]
     assert "exit code: 1" in training["FailureReason"]
@@ -338,6 +343,9 @@ def test_what_a_script_left_running_changes_nothing_that_is_uploaded(
     assert described["TrainingJobStatus"] == "Completed", (described, either.log(swaps))
     model = either.read(described["ModelArtifacts"]["S3ModelArtifacts"].split("/", 3)[3])
     assert model != b"swapped"
+    # Its end has its own reason, behind the script's own words.
+    assert described["LeftBehind"].startswith("ended 1 process that the script left running: python")
+    assert described["LogTail"][-1] == described["LeftBehind"] == either.log(swaps)[-1]
 
 
 SPOILS = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.containers.processes import clear
+from sluice.containers.processes import clear, told_of
 
 ROOT = Path(__file__).parents[3]
 Run = Callable[[str], str]
@@ -37,6 +37,7 @@ command = [sys.executable, "-I", "-c", script]
 process = processes.Process(command, {"PATH": os.environ["PATH"]}, folder, waiting)
 out = process.output.readline().decode().strip()
 process.wait(20)
+names = processes.left_running(waiting.pids) if "named" in sys.argv[3] else None
 processes.end_children(waiting.pids, processes.seen_below if "lists" in sys.argv[3] else None)
 assert 0 < process.ran_s < 60
 assert [each.poll() for each in spared] == [None] * len(waiting.pids)
@@ -49,6 +50,8 @@ except ChildProcessError:
     pass
 left = [int(pid) for pid in out.split() if Path(f"/proc/{pid}").exists()]
 print(process.exit_code, out, "left:", left, process.peak_mb)
+if names is not None:
+    print(processes.told_of(names) if names else "nothing")
 """
 
 
@@ -110,6 +113,37 @@ print("forked", flush=True)
 time.sleep(.1)
 """
     assert run(script).startswith("0 forked")
+
+
+def test_what_outlives_a_script_is_named_without_its_arguments() -> None:
+    script = """
+import subprocess, sys
+quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+for _ in range(2):
+    subprocess.Popen(["sleep", "600"], start_new_session=True, **quiet)
+code = "open('/proc/self/comm', 'w').write('a\\\\nb'); print(1, flush=True); import time; time.sleep(600)"
+named = subprocess.Popen([sys.executable, "-I", "-c", code, "--token=SECRET"], stdout=subprocess.PIPE)
+named.stdout.readline()
+print("left", flush=True)
+"""
+    said = play(script, "one waits, named").splitlines()[-1]
+    assert said == "ended 3 processes that the script left running: sleep (2), a?b"
+
+
+def test_what_ends_soon_after_the_script_was_not_left() -> None:
+    script = """
+import subprocess
+subprocess.Popen(["sleep", "0.1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print("left", flush=True)
+"""
+    assert play(script, "nobody waits, named").splitlines()[-1] == "nothing"
+
+
+def test_of_many_names_the_first_are_said() -> None:
+    names = ["a", "a", *"bcdefg"]
+    assert (
+        told_of(names) == "ended 8 processes that the script left running: a (2), b, c, d, e, 2 other names"
+    )
 
 
 def test_a_killed_script_ends_with_its_signal_and_its_peak_is_known(run: Run) -> None:

@@ -167,6 +167,16 @@ def test_a_failure_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.count("did not report") == 1
 
 
+def test_what_a_script_left_running_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    left = "ended 1 process that the script left running: [sleep]"
+    step = {"step": "train-0", "status": "Completed", "left_behind": left, "log_tail": ["done", left]}
+    run = {"run_id": "m-00001", "pipeline": "m", "status": "registered", "timeline": [], "steps": [step]}
+    run_page.print_run(run)
+    said = capsys.readouterr().out
+    assert f"train-0: {left}" in said
+    assert said.index("the log of train-0 ends:") < said.index("    done")
+
+
 def test_a_failure_that_the_log_shows_is_not_written_out_again(capsys: pytest.CaptureFixture[str]) -> None:
     failure = TRACEBACK.removeprefix("NoCandidateError: train-0 Failed: ")
     step = {"step": "train-0", "status": "Failed", "failure_reason": failure}

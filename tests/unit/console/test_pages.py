@@ -132,6 +132,12 @@ def test_a_failed_run_shows_the_last_lines_of_the_script_before_all_else(built: 
     assert [form["action"] for form in shown.forms] == ["/acts/retry"]
 
 
+def test_a_run_says_what_a_script_left_running(built: build_world.World) -> None:
+    left = "ended 1 process that the script left running: sleep"
+    built.cloud.catalog.update(keys.step_key(RUN, "train-0"), {"left_behind": left})
+    assert left in page(built.cloud, f"/runs/{RUN}").words
+
+
 def test_while_a_run_is_under_way_the_page_asks_again_and_offers_to_stop_it(
     cloud: fakes.Cloud, invoke: build_world.Invoke
 ) -> None:

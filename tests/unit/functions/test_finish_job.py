@@ -229,6 +229,26 @@ def test_a_description_may_have_the_last_lines_itself(world: World) -> None:
     assert world.step("prepare")["failure_reason"].endswith("exit code 1: killed by the script")
 
 
+LEFT = "ended 1 process that the script left running: sleep"
+
+
+def test_what_a_script_left_running_is_said_with_its_log_though_it_completed(world: World) -> None:
+    world.start("prepare")
+    world.end("prepare", LeftBehind=LEFT, LogTail=["done", LEFT])
+    step = world.step("prepare")
+    assert (step["status"], step["left_behind"], step["log_tail"]) == ("Completed", LEFT, ["done", LEFT])
+    assert "failure_reason" not in step
+    assert [each["detail"] for each in world.timeline() if each["event"] == "prepare completed"] == [LEFT]
+
+
+def test_what_a_script_left_running_is_not_why_it_failed(world: World) -> None:
+    world.start("prepare")
+    world.end("prepare", status="Failed", ExitMessage=BARE, LogTail=["no rows", LEFT], LeftBehind=LEFT)
+    step = world.step("prepare")
+    assert step["failure_reason"].endswith("exit code 1: no rows")
+    assert (step["left_behind"], step["log_tail"]) == (LEFT, ["no rows", LEFT])
+
+
 def test_a_completed_job_s_log_is_not_read(world: World) -> None:
     world.cloud.job_logs.by_job[f"sluice--{RUN}-prepare"] = ["fine"]
     assert "log_tail" not in world.job("prepare")

@@ -142,6 +142,7 @@ class FunctionJobs:
             "Written": result.get("written", {}),
             # None if the job could not say: then its log has them.
             "LogTail": result.get("log_tail"),
+            "LeftBehind": result.get("left_behind") or None,
         }
 
     def stop(self, kind: JobKind, name: str) -> None:

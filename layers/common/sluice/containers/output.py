@@ -48,6 +48,11 @@ class Metrics:
         self._lock = threading.Lock()
         self._reader: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pids(self) -> set[int]:
+        """Of the process that reads them, if there is one."""
+        return {self._reader.pid} if self._reader else set()
+
     def read(self, lines: Sequence[str]) -> list[str]:
         """Publish all values in the lines; returns messages about those not read."""
         with self._lock:  # the instances of a job share it

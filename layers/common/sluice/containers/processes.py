@@ -16,6 +16,7 @@ import stat
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,9 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK_EVERY_S = 0.1
 _END_TIMEOUT_S = 10.0
+# What ends by itself so soon after the script, such as multiprocessing's resource tracker, was not left.
+_LEAVE_TIME_S = 0.5
+_NAMES_SHOWN = 5
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 # The kernel frees memory by ending the process with the highest value: the script, before us.
 _FIRST_TO_END = "1000"
@@ -181,6 +185,41 @@ def _started(
     assert process.stdout is not None  # noqa: S101 - it was started with a pipe
     process.returncode = 0  # it is waited for here
     return process.pid, process.stdout
+
+
+def left_running(spared: set[int]) -> list[str]:
+    """Return the names of our descendants that outlive the script by more than a moment.
+
+    A name is the kernel's (`comm`), as arguments may hold secrets.
+    """
+    deadline = time.monotonic() + _LEAVE_TIME_S
+    while True:
+        below = (_name(pid) for pid in seen_below(os.getpid()) if pid not in spared)
+        names = [name for name in below if name is not None]
+        if not names or time.monotonic() > deadline:
+            return names
+        time.sleep(0.005)
+
+
+def told_of(names: Sequence[str]) -> str:
+    """Say which processes a script left running: they were ended with it."""
+    counted = [f"{name} ({times})" if times > 1 else name for name, times in Counter(names).most_common()]
+    if len(counted) > _NAMES_SHOWN:
+        counted[_NAMES_SHOWN:] = [f"{len(counted) - _NAMES_SHOWN} other names"]
+    processes = "1 process" if len(names) == 1 else f"{len(names)} processes"
+    return f"ended {processes} that the script left running: {', '.join(counted)}"
+
+
+def _name(pid: int) -> str | None:
+    """Return a process's name, with what is no letter or sign left out; None if it has ended."""
+    try:
+        start, _, rest = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")
+    except OSError:
+        return None
+    if rest.split()[0] in (b"Z", b"X"):
+        return None
+    name = start.partition(b"(")[2].decode(errors="replace")
+    return "".join(character if character.isprintable() else "?" for character in name)
 
 
 def end_children(spared: set[int], look: Callable[[int], Iterator[int]] | None = None) -> None:

@@ -32,7 +32,7 @@ from sluice.containers.data import (
 )
 from sluice.containers.environments import Python
 from sluice.containers.output import Metrics, Transcript
-from sluice.containers.processes import Process, Waiting, end_children, seen_below
+from sluice.containers.processes import Process, Waiting, end_children, left_running, seen_below, told_of
 from sluice.containers.script_mode import Host, Script, ScriptError
 
 Item = dict[str, Any]
@@ -81,6 +81,8 @@ class Ending:
     script_s: float = 0.0
     """How long the script's process was there."""
     tail: Sequence[str] = ()
+    left_behind: str = ""
+    """What a script that ended by itself left running, and was ended here; empty if nothing."""
     written: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Of objects that it wrote, by URI: version and sha256."""
 
@@ -94,6 +96,7 @@ class Ending:
             "changes": self.changes,
             "peak_memory_mb": self.peak_mb,
             "log_tail": list(self.tail),
+            "left_behind": self.left_behind,
             "written": self.written,
         }
 
@@ -132,6 +135,7 @@ def run(
     """
     started = time.time()
     process: Process | None = None
+    left: Sequence[str] = ()
     metrics = Metrics(job.request.get("AlgorithmSpecification", {}).get("MetricDefinitions", []), time.time)
     transcript = Transcript(log.write, metrics)
     try:
@@ -142,7 +146,11 @@ def run(
             raise work
         with _synchronized(job, storage):
             process = Process(python.command(work.command), work.variables, work.working_dir, waiting)
-            how = _watch(job, process, transcript, is_stopped, started)
+            follower = transcript.following(process.output, process.has_ended)
+            how = _watch(job, process, is_stopped, started)
+            if how == "itself":
+                left = left_running(waiting.pids | metrics.pids)
+            follower.join()
             log.flush()
             # Whatever it left running would change what is uploaded from here on.
             end_children(waiting.pids, seen_below)
@@ -153,6 +161,10 @@ def run(
             transcript.note(str(error))
     if process is not None:
         ending.peak_mb, ending.script_s = process.peak_mb, process.ran_s
+    if left:
+        # Behind the script's own words, which say why it failed.
+        ending.left_behind = told_of(left)
+        transcript.note(ending.left_behind)
     ending.tail = transcript.tail(_TAIL_LINES)
     kind = "Training" if job.kind == "training_job" else "Processing"
     if kind == "Training":
@@ -282,10 +294,9 @@ def _synchronized(job: Job, storage: Storage) -> Iterator[None]:
 
 
 def _watch(
-    job: Job, process: Process, transcript: Transcript, is_stopped: Callable[[], bool], started: float
+    job: Job, process: Process, is_stopped: Callable[[], bool], started: float
 ) -> Literal["itself", "stopped", "max runtime", "time"]:
     """Follow the process to its end; say what ended it."""
-    follower = transcript.following(process.output, process.has_ended)
     own_end = time.monotonic() + job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
     last = time.monotonic() + job.seconds - (time.time() - started)
     how: Literal["itself", "stopped", "max runtime", "time"] = "itself"
@@ -299,7 +310,6 @@ def _watch(
             how = "stopped"
         if how != "itself":
             process.stop(_STOP_GRACE_S)
-    follower.join()
     return how
 
 

@@ -327,7 +327,7 @@ def add_step(step: Step) -> Put:
 def move_step(step: Step) -> Update:
     """Begin a step anew on another backend than Lambda, which it reached a limit of; only one attempt can."""
     item = step.item()
-    gone = dict.fromkeys(("ended_at", "failure_reason", "log_tail", "usage", "environment"))
+    gone = dict.fromkeys(("ended_at", "failure_reason", "log_tail", "left_behind", "usage", "environment"))
     anew = {**keys.without_key(item), **gone, "backend": step.backend}
     return Update(keys.key_of(item), anew, {"backend": "lambda"})
 

@@ -311,8 +311,10 @@ class Step:
     metrics: Mapping[str, float | None] | None = None
     image: str | None = None
     failure_reason: str | None = None
-    # The last lines that a failed job printed.
+    # The last lines that a job printed, if it failed or left something behind.
     log_tail: Sequence[str] = ()
+    # What a script on Lambda left running when it ended, and was ended with it.
+    left_behind: str | None = None
     # Set if the job was stopped because its run had ended.
     stopped_because: str | None = None
     # SageMaker's message while a quota is used up.

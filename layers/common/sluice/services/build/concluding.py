@@ -152,9 +152,13 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
     before the answer. The task stays open until the timeline and the cache have theirs.
     """
     result, reason = _result(cloud, task, description)
-    if reason is not None:
+    left: str | None = description.get("LeftBehind")
+    if left:
+        result["left_behind"] = left
+    if reason or left:
         lines = _log_tail(cloud, task, description)
-        reason = log_tails.told(reason, lines)
+        # What it left running is our last line, and not why the script ended.
+        reason = reason and log_tails.told(reason, [line for line in lines if line != left])
         if lines or task.kind != "pipeline_execution":
             # An execution has no log of its own: its first failed job's is told, if one failed.
             result["log_tail"] = lines
@@ -176,12 +180,13 @@ def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], st
         cause = failures.cut(f"{result['job_name']}: {reason}")
         cloud.workflows.fail(task.task_token, error.__name__, cause)
     event = f"{task.step} {result['status'].lower()}"
-    left: list[Change] = [noting(task.pipeline, ended_at, task.run_id, event, reason or result["job_name"])]
+    detail = reason or left or result["job_name"]
+    after: list[Change] = [noting(task.pipeline, ended_at, task.run_id, event, detail)]
     if reason is None and is_its and step is not None:
         outputs, digests = result.get("outputs"), result.get("contents")
         recorded = replace(step, status="Completed", ended_at=ended_at, outputs=outputs, contents=digests)
-        left += caching.remembering(cloud, task, recorded)
-    _close(cloud, task, left)
+        after += caching.remembering(cloud, task, recorded)
+    _close(cloud, task, after)
 
 
 def _result(cloud: Cloud, task: JobTask, description: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
