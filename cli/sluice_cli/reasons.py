@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluice.domain.build.errors import DatasetChangedError
+from sluice.domain.build.selection import UNREPORTED
 from sluice.domain.failures import brief
 from sluice.domain.wording import shorten
 
@@ -13,6 +14,8 @@ from sluice.domain.wording import shorten
 _SHOWN = 300
 # How SageMaker's reason begins if a container ended with an error of its own.
 _OF_SCRIPT = "AlgorithmError: "
+# In reasons that say what to change: time, memory, a metric or an evaluation that is not there.
+_OF_PROJECT = ("it ran longer than ", "out of memory", "a limit of Lambda", UNREPORTED, "EvaluationError: ")
 
 
 def first_reasons(item: dict[str, Any], count: int = 1) -> str:
@@ -26,7 +29,8 @@ def way_on(run: Mapping[str, Any], pipeline: str) -> tuple[str, str] | None:
     """Return the command that goes on from a failed or stopped run, and what it does; None if none would.
 
     A retry has the run's own data and scripts, so one that was refused as the data have changed would be
-    refused again, and a script that failed most likely fails again: another push builds these data too.
+    refused again, and a script that failed, or a limit that it reached, most likely ends the same way:
+    another push builds these data too.
     """
     if run["status"] not in ("failed", "stopped"):
         return None
@@ -35,4 +39,6 @@ def way_on(run: Mapping[str, Any], pipeline: str) -> tuple[str, str] | None:
         return None if run.get("reproduces") else (f"start {pipeline}", "builds on the data as they are now")
     if any(_OF_SCRIPT in reason for reason in reasons) and not run.get("reproduces"):
         return "push DIR", "builds with the script as you mend it; a retry would run this one again"
+    if any(words in reason for reason in reasons for words in _OF_PROJECT) and not run.get("reproduces"):
+        return "push DIR", "builds with the project as you change it; a retry would end the same way"
     return f"retry {run['run_id']}", "goes on from where it was"

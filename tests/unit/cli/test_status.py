@@ -174,6 +174,25 @@ def test_a_script_that_failed_leads_to_a_push_of_a_better_one(capsys: pytest.Cap
     assert "push" not in again
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "NoCandidateError: train-0 Stopped: it ran longer than max_runtime_s, 5 s",
+        "JobFailedError: m-00003-prepare: out of memory: ml.m5.large has 8 GB",
+        "NoCandidateError: train-0 Failed: it was ended (a limit of Lambda: set compute.backend to auto)",
+        "NoCandidateError: train-0 did not report accuracy: no line of the log matches the regex",
+        "EvaluationError: the candidate's evaluation.json was not written",
+    ],
+)
+def test_what_only_a_change_of_the_project_mends_leads_to_a_push(
+    reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = {"run_id": "m-00003", "status": "failed", "started_at": "2026-01-01T00:00:00.000Z"}
+    text = " ".join(said(capsys, last_run={**last, "reasons": [reason]}).split())
+    assert "`sluice push DIR` builds with the project as you change it" in text
+    assert "retry m-00003" not in text
+
+
 def test_of_a_long_reason_for_setting_data_aside_the_beginning_is_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
