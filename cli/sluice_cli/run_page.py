@@ -156,9 +156,10 @@ def _gates(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def print_gates(gates: Sequence[Mapping[str, Any]]) -> None:
-    """Print of each gate whether it passed, and by what values."""
+    """Print of each gate whether it passed, and why; what passed for lack of a comparison is yellow."""
     for gate in gates:
-        mark = "[green]✔[/]" if gate["passed"] else "[red]✘[/]"
+        style = "yellow" if gate.get("uncompared") else "green"
+        mark = f"[{style}]✔[/]" if gate["passed"] else "[red]✘[/]"
         out.print(f"  {mark} {escape(str(gate['gate']))}: {escape(str(gate['reason']))}")
 
 
@@ -175,6 +176,8 @@ def _print_backends(steps: Sequence[Mapping[str, Any]]) -> None:
 def _print_next(found: Mapping[str, Any]) -> None:
     run_id, pipeline, status = found["run_id"], found["pipeline"], found["status"]
     told = [step["step"] for step in found["steps"] if step.get("log_tail")]
+    if why := found.get("model_waits_because"):
+        out.print(f"  [yellow]{found['model']} waits[/]: {escape(why)}")
     if found.get("model"):
         is_decided = found.get("model_status") not in (None, PENDING)
         approve = f"next: `sluice approve {found['model']}` releases it"

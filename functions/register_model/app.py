@@ -23,7 +23,7 @@ from sluice.domain.build.jobs import EVALUATION_FILE
 from sluice.domain.build.run_manifest import Artifact, Inputs, RunManifest, Serving
 from sluice.domain.config import PipelineConfig
 from sluice.domain.locations import bucket_and_key
-from sluice.domain.release import approvals, packages, serving
+from sluice.domain.release import approvals, automatic, packages, serving
 from sluice.domain.release.approvals import Provenance
 from sluice.events import RegisterModelTask, event_parser
 from sluice.lazy import dataclass
@@ -78,14 +78,14 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         partial(building.ensure_group, cloud, config),
     )
     manifest_uri = building.locations(cloud, task.pipeline).run_manifest(task.run_id)
+    reasons = _reasons_for_a_person(cloud, task, config, document)
     request = run_manifest.package_request(
         config,
         document,
         stack=cloud.stack_name,
         manifest_uri=manifest_uri,
         manifest_sha256=sha256,
-        # After a recall a person looks at the next model, whatever the project says.
-        may_approve=cloud.allows_automatic_approval and not recalling.open_recalls(cloud, task.pipeline),
+        may_approve=not reasons,
     )
     arn = cloud.registry.create_package(request)
     package = cloud.registry.describe_package(arn)
@@ -99,8 +99,20 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
     }
     recalling.note_rebuilt(cloud, recalls, task.pipeline, task.run_id, begun.run.started_at, arn)
     # The time of the first attempt.
-    _record(cloud, task, begun, package, registered, document["created_at"])
+    _record(cloud, task, begun, package, registered, document["created_at"], reasons)
     return registered
+
+
+def _reasons_for_a_person(
+    cloud: Cloud, task: RegisterModelTask, config: PipelineConfig, document: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return why a person decides about the version, if the project's approval is automatic."""
+    if config.register_.approval != "automatic":
+        return ()
+    recalled = [each.key for each in recalling.open_recalls(cloud, task.pipeline)]
+    return automatic.reasons_for_a_person(
+        document["gates"], recalled, is_allowed=cloud.allows_automatic_approval
+    )
 
 
 def _manifest(
@@ -301,6 +313,7 @@ def _record(
     package: Mapping[str, Any],
     registered: dict[str, Any],
     now: str,
+    reasons: Sequence[str],
 ) -> None:
     arn, uri = registered["model_package_arn"], registered["manifest_uri"]
     digest = serving.container(package).get("ImageDigest")
@@ -308,6 +321,8 @@ def _record(
     name = packages.version_name(
         cloud.stack_name, task.pipeline, package["ModelPackageGroupName"], registered["package_version"]
     )
+    needs_person = automatic.told(reasons) if reasons and status == PENDING else None
+    because = f"; {needs_person}" if needs_person else ""
     step = Step(
         run_id=task.run_id,
         step="register",
@@ -318,35 +333,44 @@ def _record(
         detail=registered,
     )
     together(
-        partial(_record_package, cloud, task, arn, package, now),
+        partial(_record_package, cloud, task, arn, package, now, needs_person),
         partial(
             building.apply_each,
             cloud,
             builds.register_model(task.pipeline, task.run_id, arn, uri, digest),
             builds.note_package(task.pipeline, arn),
             builds.record_step(step),
-            noting(task.pipeline, now, task.run_id, "model registered", f"{name}, {status}"),
+            noting(task.pipeline, now, task.run_id, "model registered", f"{name}, {status}{because}"),
         ),
     )
     # A push that waives the comparison with the champion does so for one model, which is this one.
     if begun.project.replaces_champion_at:
         cloud.catalog.apply(builds.use_up_replacement(task.pipeline, task.project_version, task.run_id))
     if status == PENDING:
-        why = f"{task.run_id} registered it: its gates passed"
+        why = f"{task.run_id} registered it: its gates passed{because}"
         announcing.approval_awaited(cloud, task.pipeline, name, arn, now, run_id=task.run_id, reason=why)
 
 
 def _record_package(
-    cloud: Cloud, task: RegisterModelTask, arn: str, package: Mapping[str, Any], now: str
+    cloud: Cloud,
+    task: RegisterModelTask,
+    arn: str,
+    package: Mapping[str, Any],
+    now: str,
+    needs_person: str | None,
 ) -> None:
     """Write the package's item, unless the approval already wrote it.
 
     A group that was deleted and made again numbers its versions from 1 again: decisions about a former
     version with this ARN do not count for this one.
     """
-    registered = replace(approvals.undecided(arn, package, Provenance.of(package)), created_at=now)
+    registered = replace(
+        approvals.undecided(arn, package, Provenance.of(package)), created_at=now, needs_person=needs_person
+    )
     if cloud.catalog.apply(releases.see_package(registered)):
         return
     item = cloud.catalog.get(keys.package_key(arn))
     if item and (former := Package.of(item)).run_id != task.run_id:
         cloud.catalog.apply(releases.register_again(former, registered))
+    elif needs_person:
+        cloud.catalog.apply(releases.need_person(arn, task.run_id, needs_person))

@@ -12,7 +12,10 @@ import pytest
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from sluice.catalog import keys
+from sluice.catalog.changes import releases
+from sluice.catalog.records.builds import Run
 from sluice.ports import JobKind, RequestRefusedError
+from sluice.services.views import candidates
 
 SECOND, THIRD = "reviews-00002", "reviews-00003"
 OTHER_IMAGE = PIPELINE_YAML.replace("1.4-2", "1.2-1").encode()
@@ -160,6 +163,61 @@ def test_one_whose_manifest_says_nothing_of_a_model_is_not_scored(world: World, 
     assert f"its run's manifest cannot be read: {uri}" in world.catalog_run(SECOND)["reasons"][0]
 
 
+def test_one_of_another_group_is_the_champion_all_the_same(world: World) -> None:
+    world.push(pipeline=f"{PIPELINE_YAML}register: {{group: others}}\n".encode())
+    world.accuracies["evaluate-candidate"] = 0.75
+    assert world.build("b.csv", b"x,y\n3,1\n") == "rejected"
+    assert gates_of(world)[1]["champion"] == 0.8
+
+
+def test_one_that_scores_batches_is_the_champion_all_the_same(world: World) -> None:
+    key = keys.deployment_key(PIPELINE, "production", f"release-of-{RUN}")
+    world.cloud.catalog.update(key, {"is_batch": True})
+    world.accuracies["evaluate-candidate"] = 0.75
+    assert world.build("b.csv", b"x,y\n3,1\n") == "rejected"
+    assert gates_of(world)[1]["champion"] == 0.8
+
+
+def test_after_a_rollback_the_champion_is_what_serves_again(world: World) -> None:
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    back = world.release(run_id=SECOND)["sk"]
+    world.cloud.catalog.update({"pk": keys.partition(PIPELINE), "sk": back}, {"status": "rolled_back"})
+    stage = keys.stage_key(PIPELINE, "production")
+    world.cloud.catalog.update(stage, {"live": f"release-of-{RUN}"})
+    assert world.build("c.csv", b"x,y\n4,1\n") == "registered"
+    manifest = json.loads(world.cloud.objects.read(world.catalog_run(THIRD)["manifest_uri"]))
+    assert manifest["champion"]["package_version"] == 1
+
+
+@pytest.mark.parametrize("lost", ["deployment", "stage"])
+def test_one_that_the_catalog_lost_half_of_is_not_taken_for_none(world: World, lost: str) -> None:
+    release_id = f"release-of-{RUN}"
+    key = (
+        keys.deployment_key(PIPELINE, "production", release_id)
+        if lost == "deployment"
+        else keys.stage_key(PIPELINE, "production")
+    )
+    del world.cloud.catalog.items[key["pk"], key["sk"]]
+    world.accuracies["evaluate-candidate"] = 0.75
+    assert world.build("b.csv", b"x,y\n3,1\n") == "rejected"
+    (reason,) = world.catalog_run(SECOND)["reasons"]
+    if lost == "deployment":
+        assert f"the catalog has no record of {release_id}, which production serves" in reason
+        assert "--replace-champion" in reason
+        board = candidates.leaderboard(world.cloud, Run.of(world.catalog_run(SECOND)))
+        assert board["champion"]["problem"] in reason
+    else:
+        assert gates_of(world)[1]["champion"] == 0.8
+
+
+def test_a_stage_that_was_retired_has_no_champion(world: World) -> None:
+    release_id, at = f"release-of-{RUN}", world.cloud.now()
+    world.cloud.catalog.apply(releases.retire_deployment(PIPELINE, "production", release_id, at))
+    world.cloud.catalog.apply(releases.retire_stage(PIPELINE, "production", release_id))
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert gates_of(world)[1]["uncompared"]
+
+
 def test_a_stage_on_which_nothing_serves_has_no_champion(world: World) -> None:
     world.cloud.catalog.update(keys.stage_key(PIPELINE, "production"), {"live": None})
     assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
@@ -192,7 +250,9 @@ def test_a_push_that_gives_the_champion_up_builds_and_registers_the_same_again(s
     assert stuck.play(THIRD) == "registered"
     assert "evaluate-champion" not in " ".join(name for name in stuck.cloud.jobs.requests if THIRD in name)
     said = "passed over, as arn:ann (unverified) pushed the project with --replace-champion"
-    assert gates_of(stuck, THIRD)[1]["reason"] == said
+    judged = gates_of(stuck, THIRD)[1]
+    assert judged["reason"] == f"the champion was {said}, so nothing was compared"
+    assert judged["uncompared"]
     manifest = json.loads(stuck.cloud.objects.read(stuck.catalog_run(THIRD)["manifest_uri"]))
     assert manifest["champion"]["passed_over"] == said
     assert stuck.events().count("champion to be replaced") == 1

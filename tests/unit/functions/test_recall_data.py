@@ -17,6 +17,9 @@ from sluice.services.data import arrivals, presence
 
 SECOND = "reviews-00002"
 BAD = b"x,y\n9,1\n"
+# Limits only: a comparison with no champion holds a model, too.
+LIMITS = PIPELINE_YAML.replace("  - metrics.accuracy.value not_worse_than champion by 0.01\n", "")
+AUTOMATIC = f"{LIMITS}register: {{approval: automatic}}\n".encode()
 SHA256 = hashlib.sha256(BAD).hexdigest()
 
 
@@ -81,7 +84,7 @@ def test_it_is_held_even_where_models_are_approved_automatically(
         monkeypatch.setattr(presence, "LISTED_MAX", 0)
     cloud.allows_automatic_approval = True
     world = World(cloud, invoke)
-    world.push(pipeline=PIPELINE_YAML.encode() + b"register: {approval: automatic}\n")
+    world.push(pipeline=AUTOMATIC)
     world.upload("bad.csv", BAD)
     assert world.build("a.csv") == "registered"
 
@@ -93,6 +96,11 @@ def test_it_is_held_even_where_models_are_approved_automatically(
     recall(world)
     assert rebuild(world) == "registered"
     assert approved() == ["Approved", "PendingManualApproval"]
+    (told,) = [detail for kind, detail in cloud.bus.announced if kind == "ApprovalAwaited"]
+    assert (
+        "although approval is automatic: data were recalled that it may hold: reviews/bad.csv"
+        in told["reason"]
+    )
     assert world.objects_of(SECOND) == ["reviews/a.csv#v1"]
     world.later(minutes=10)
     assert world.build("c.csv", ROWS + b"5,0\n") == "registered"
@@ -143,7 +151,7 @@ def test_where_no_data_are_left_the_run_says_so(cloud: fakes.Cloud, invoke: Invo
 def test_a_run_in_flight_ends_first_and_its_model_is_held(cloud: fakes.Cloud, invoke: Invoke) -> None:
     cloud.allows_automatic_approval = True
     world = World(cloud, invoke)
-    world.push(pipeline=PIPELINE_YAML.encode() + b"register: {approval: automatic}\n")
+    world.push(pipeline=AUTOMATIC)
     world.upload("bad.csv", BAD)
     world.later(minutes=2)
     world.ask()

@@ -18,6 +18,10 @@ from sluice.domain.build import projects
 from sluice.domain.release import approvals, evidence
 from sluice.ports import JobKind
 from sluice.services.build import artifacts
+from sluice.services.views import pipelines, runs
+
+# Gates that compare with no champion.
+LIMITS = PIPELINE_YAML.replace("  - metrics.accuracy.value not_worse_than champion by 0.01\n", "")
 
 
 @pytest.fixture
@@ -337,18 +341,78 @@ def test_whether_a_person_has_to_approve_is_up_to_the_project_where_the_stack_al
 ) -> None:
     cloud.allows_automatic_approval = True
     world = World(cloud, invoke)
-    world.push(pipeline=f"{PIPELINE_YAML}register: {{approval: {approval}}}\n".encode())
+    world.push(pipeline=f"{LIMITS}register: {{approval: {approval}}}\n".encode())
     assert world.build("a.csv") == "registered"
     assert package(world)["ModelApprovalStatus"] == status
+    assert runs.run(cloud, RUN)["model_waits_because"] is None  # type: ignore[index]
+
+
+AUTOMATIC = f"{PIPELINE_YAML}register: {{approval: automatic}}\n".encode()
+NOTHING_COMPARED = (
+    "a person decides, although approval is automatic: there is no champion, as no model serves, so nothing "
+    "was compared"
+)
+
+
+def test_a_model_that_was_compared_with_nothing_is_never_approved_by_itself(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    cloud.allows_automatic_approval = True
+    world = World(cloud, invoke)
+    world.push(pipeline=AUTOMATIC)
+    assert world.build("a.csv") == "registered"
+    assert package(world)["ModelApprovalStatus"] == "PendingManualApproval"
+    (told,) = [detail for kind, detail in cloud.bus.announced if kind == "ApprovalAwaited"]
+    assert told["reason"] == f"{RUN} registered it: its gates passed; {NOTHING_COMPARED}"
+    (noted,) = [entry for entry in world.timeline() if entry["event"] == "model registered"]
+    assert noted["detail"].endswith(NOTHING_COMPARED)
+    run = runs.run(cloud, RUN)
+    assert run is not None
+    assert (run["model_status"], run["model_waits_because"]) == ("PendingManualApproval", NOTHING_COMPARED)
+    for is_glance in (True, False):
+        (awaited,) = pipelines.status(cloud, PIPELINE, is_glance=is_glance)["awaited"]
+        assert (awaited["what"], awaited["held"]) == ("approval", NOTHING_COMPARED)
+    cloud.catalog.update(keys.package_key(package(world)["ModelPackageArn"]), {"approval_status": "Approved"})
+    assert runs.run(cloud, RUN)["model_waits_because"] is None  # type: ignore[index]
+    world.release()
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert [each["ModelApprovalStatus"] for each in cloud.registry.by_arn.values()][1] == "Approved"
+
+
+def test_a_push_that_gives_the_champion_up_gives_no_approval(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    cloud.allows_automatic_approval = True
+    world = World.of_live_model(cloud, invoke)
+    world.push(pipeline=AUTOMATIC, replaces="arn:ann")
+    assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
+    assert [each["ModelApprovalStatus"] for each in cloud.registry.by_arn.values()][1] == (
+        "PendingManualApproval"
+    )
+    why = runs.run(cloud, f"{PIPELINE}-00002")["model_waits_because"]  # type: ignore[index]
+    assert "pushed the project with --replace-champion, so nothing was compared" in why
+
+
+def test_a_registration_that_the_registry_told_of_first_still_says_why_it_waits(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    cloud.allows_automatic_approval = True
+    world = World(cloud, invoke)
+    world.push(pipeline=AUTOMATIC)
+    arn = fakes.arn("sagemaker", f"model-package/sluice--{PIPELINE}/1")
+    cloud.catalog.create({**keys.package_key(arn), "pipeline": PIPELINE, "run_id": RUN})
+    assert world.build("a.csv") == "registered"
+    assert package(world)["ModelPackageArn"] == arn
+    assert runs.run(cloud, RUN)["model_waits_because"] == NOTHING_COMPARED  # type: ignore[index]
 
 
 def test_a_stack_that_allows_it_no_more_has_a_person_approve(cloud: fakes.Cloud, invoke: Invoke) -> None:
     world = World(cloud, invoke)
     cloud.allows_automatic_approval = True
-    world.push(pipeline=f"{PIPELINE_YAML}register: {{approval: automatic}}\n".encode())
+    world.push(pipeline=f"{LIMITS}register: {{approval: automatic}}\n".encode())
     cloud.allows_automatic_approval = False
     assert world.build("a.csv") == "registered"
     assert package(world)["ModelApprovalStatus"] == "PendingManualApproval"
+    why = "a person decides, although approval is automatic: the stack does not allow automatic approval"
+    assert runs.run(cloud, RUN)["model_waits_because"] == why  # type: ignore[index]
 
 
 def test_a_number_that_is_not_finite_and_no_gate_reads_is_registered_as_null(

@@ -7,12 +7,15 @@ from dataclasses import replace
 import pytest
 
 from sluice.catalog.records.builds import Project
+from sluice.catalog.records.releases import Deployment
 from sluice.domain.build import champions
 from sluice.domain.build.champions import Live
 
 
 def live(stage: str, position: int, promoted_at: str = "2026-11-24") -> Live:
-    return Live(stage, position, f"release-{stage}", "arn", 1, "run", promoted_at)
+    release = f"release-{stage}"
+    deployed = Deployment("reviews", stage, release, "arn", 1, "live", "config", promoted_at=promoted_at)
+    return Live(stage, position, release, deployed)
 
 
 STAGING, PRODUCTION, PROD = live("staging", 0), live("production", 1), live("prod", 1, "2026-11-25")

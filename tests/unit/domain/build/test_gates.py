@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.domain.build import gates
-from sluice.domain.build.verdicts import Champion, Verdict
+from sluice.domain.build.verdicts import NO_CHAMPION, Champion, Verdict
 from sluice.domain.config import gate_syntax
 
 
@@ -111,7 +111,10 @@ def test_a_limit_that_the_champion_sets_has_six_digits() -> None:
 
 def test_without_a_champion_a_comparison_passes_and_says_so() -> None:
     result = judged("better_than champion by 0.5", 0.1).results[0]
-    assert (result.passed, result.reason, result.value, result.champion) == (True, "no champion", 0.1, None)
+    assert (result.passed, result.reason, result.value, result.champion) == (True, NO_CHAMPION, 0.1, None)
+    assert result.uncompared
+    assert not judged("better_than champion by 0.5", 0.9, 0.1).results[0].uncompared
+    assert not judged(">= 0.05", 0.1).results[0].uncompared
 
 
 def test_a_champion_without_the_metric_cannot_be_compared_with() -> None:
@@ -223,7 +226,9 @@ def test_a_champion_that_is_passed_over_fails_nothing_and_limits_still_hold() ->
     texts = ["metrics.accuracy.value >= 0.5", "metrics.accuracy.value better_than champion"]
     passed_over = Champion(None, passed_over="pushed with --replace-champion")
     assert gates.judge(texts, evaluation(0.6), passed_over).passed
-    assert gates.judge(texts, evaluation(0.6), passed_over).results[1].reason == passed_over.passed_over
+    assert gates.judge(texts, evaluation(0.6), passed_over).results[1].reason == (
+        "the champion was pushed with --replace-champion, so nothing was compared"
+    )
     assert not gates.judge(texts, evaluation(0.4), passed_over).passed
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import equal_models
 from sluice.domain.build import gates
-from sluice.domain.build.verdicts import Champion, Facts, GateResult, Meaning
+from sluice.domain.build.verdicts import NO_CHAMPION, Champion, Facts, GateResult, Meaning
 from sluice.domain.config.statistics import Bias, Facet
 from sluice.domain.predictions.table import Predictions
 
@@ -80,9 +80,27 @@ def test_of_a_loss_less_is_better_whatever_the_gate_says() -> None:
 
 
 def test_without_a_champion_a_comparison_passes_if_the_predictions_can_be_compared_later() -> None:
-    assert judged(BETTER, right(0.5)).reason == "no champion"
+    assert judged(BETTER, right(0.5)).reason == NO_CHAMPION
     assert judged(BETTER, right(0.5)).passed
+    assert judged(BETTER, right(0.5)).uncompared
     assert not judged(BETTER, "were not written").passed
+
+
+def test_without_a_champion_slices_are_not_said_to_pass_a_comparison() -> None:
+    gate = "for each category with n >= 30: accuracy not_worse_than champion by 0.1"
+    result = judged(gate, right(0.5, category=["a", "b"] * 50))
+    assert (result.passed, result.uncompared, result.reason) == (True, True, NO_CHAMPION)
+    assert [each.name for each in result.slices] == ["a", "b"]
+    assert not judged(gate, right(0.5, category=range(100))).passed
+    recall = judged(gate.replace("accuracy", "recall"), table([0] * 60, [0] * 60, category=["a"] * 60))
+    assert (recall.passed, recall.uncompared) == (False, False)
+
+
+def test_without_a_champion_a_size_and_a_latency_compare_nothing() -> None:
+    for gate in ("model.size_mb not_worse_than champion by 1", "latency.p50_ms not_worse_than champion by 1"):
+        facts = Facts(right(0.5, latency_ms=[1] * 100), 2_000_000)
+        (result,) = gates.judge([gate], {}, None, facts).results
+        assert (result.passed, result.uncompared, result.reason) == (True, True, NO_CHAMPION)
 
 
 @pytest.mark.parametrize(

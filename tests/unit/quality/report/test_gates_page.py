@@ -56,8 +56,11 @@ def test_the_page_says_the_verdict_each_gate_and_why() -> None:
 
 def test_without_a_champion_the_page_says_so() -> None:
     page = gates_page.render(document(BETTER, champion=None))
-    assert "No model served to compare it with." in page
-    assert "no champion" in page
+    assert "No model served to compare it with, so nothing was compared." in page
+    assert '<span class="tag warn">nothing compared</span>' in page
+    limits = gates_page.render(document("loss <= 0.9", champion=None))
+    assert "No model served to compare it with." in limits
+    assert "nothing compared" not in limits
 
 
 def test_names_of_slices_are_escaped_and_those_that_failed_come_first() -> None:

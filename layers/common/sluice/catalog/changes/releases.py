@@ -30,6 +30,11 @@ def see_package(package: Package) -> Put:
     return Put(package.item())
 
 
+def need_person(arn: str, run_id: str, why: str) -> Update:
+    """Note why a person decides about a version, whether or not its registration was heard of before."""
+    return Update(keys.package_key(arn), {"needs_person": why}, {"run_id": run_id})
+
+
 def decide(seen: Package, status: ApprovalStatus) -> Update:
     """Record the next decision about a package, if the package is unchanged since it was read."""
     when = {"approval_status": seen.approval_status, "approval_epoch": seen.approval_epoch}

@@ -48,6 +48,8 @@ class Package:
     # The registry's life cycle (stage/status) as it was last written or heeded, and the one being written.
     life_cycle: str | None = None
     life_cycle_next: str | None = None
+    # Why a person decides about it, although its project's approval is automatic.
+    needs_person: str | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Package:
@@ -64,6 +66,11 @@ class Package:
     def epoch(self) -> int:
         """The number of the last decision, 0 before the first."""
         return self.approval_epoch or 0
+
+    @property
+    def waits_because(self) -> str | None:
+        """Why it waits for a person, beyond that all versions do."""
+        return self.needs_person if self.status == PENDING else None
 
     @property
     def rejection(self) -> str:

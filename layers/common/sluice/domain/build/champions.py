@@ -27,27 +27,20 @@ class ChampionError(BuildError):
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What a stage serves."""
+    """What a stage serves; there is no deployment if the catalog lost the record of it."""
 
     stage: str
     position: int
     release_id: str
-    package_arn: str
-    package_version: int
-    run_id: str | None
-    promoted_at: str
+    deployment: Deployment | None
 
     @classmethod
-    def of(cls, stage: Stage, deployment: Deployment) -> Live:
-        return cls(
-            stage=stage.name,
-            position=stage.position or 0,
-            release_id=deployment.release_id,
-            package_arn=deployment.package_arn,
-            package_version=deployment.package_version,
-            run_id=deployment.run_id,
-            promoted_at=deployment.promoted_at or "",
-        )
+    def of(cls, stage: Stage, release_id: str, deployment: Deployment | None) -> Live:
+        return cls(stage.name, stage.position or 0, release_id, deployment)
+
+    @property
+    def promoted_at(self) -> str:
+        return (self.deployment and self.deployment.promoted_at) or ""
 
 
 def choose(live: Iterable[Live], stages: Sequence[str]) -> Live | None:

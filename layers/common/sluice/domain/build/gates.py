@@ -37,9 +37,10 @@ def judge(
 ) -> Verdict:
     """Judge the candidate's evaluation by limits and by the champion's evaluation on the same hold-out.
 
-    A metric that is missing, NaN or not a number fails. A comparison passes if there is no champion or it is
-    passed over, and fails if the champion could not be scored. `facts` are those that were measured beside
-    the evaluation, such as predictions; what a gate needs and they lack fails it.
+    A metric that is missing, NaN or not a number fails. A comparison passes, as one that compared nothing, if
+    there is no champion or it is passed over, and fails if the champion could not be scored. `facts` are
+    those that were measured beside the evaluation, such as predictions; what a gate needs and they lack fails
+    it.
     """
     parsed = [parse(text) for text in gates]
     measured = None

@@ -117,7 +117,11 @@ class Measured:
             # A fault of the file is told with its place there.
             scores.value(metric, self._ours, self._positive)
         results = [self._slice(whole, name, rows) for name, rows in judged.items()]
-        return together(gate, results, len(rows_of) - len(judged))
+        found = together(gate, results, len(rows_of) - len(judged))
+        bare = without_champion(gate, self._champion, found.value or 0.0) if gate.compares else None
+        if bare is None or not (bare.uncompared and found.passed):
+            return found
+        return replace(found, reason=bare.reason, uncompared=True)
 
     def _slice(self, gate: Gate, name: str, rows: Sequence[int]) -> SliceResult:
         """Judge a gate on the rows of one slice."""

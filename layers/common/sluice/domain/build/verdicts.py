@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sluice.domain.config.statistics import Bias
     from sluice.domain.predictions.table import Predictions
 
+NO_CHAMPION = "there is no champion, as no model serves, so nothing was compared"
 # The catalog keeps so many slices of a gate; gates.json has all.
 _SLICES_KEPT = 20
 
@@ -56,6 +57,8 @@ class GateResult:
     slices: tuple[SliceResult, ...] = ()
     skipped: int = 0
     note: str = ""
+    # Whether it is a comparison that passed because there was nothing to compare with.
+    uncompared: bool = False
 
     @property
     def shortened(self) -> GateResult:
@@ -118,11 +121,15 @@ def failed(gate: Gate, reason: str, value: float | None = None) -> GateResult:
 
 
 def without_champion(gate: Gate, champion: Champion | None, value: float) -> GateResult | None:
-    """Return the result of a comparison if there is nothing to compare with, else None."""
+    """Return the result of a comparison if there is nothing to compare with, else None.
+
+    Without a champion it passes, as a first model needs a way in, and says that nothing was compared.
+    """
     if champion is None:
-        return GateResult(gate.text, True, value, None, None, "no champion")
+        return GateResult(gate.text, True, value, None, None, NO_CHAMPION, uncompared=True)
     if champion.passed_over:
-        return GateResult(gate.text, True, value, None, None, champion.passed_over)
+        reason = f"the champion was {champion.passed_over}, so nothing was compared"
+        return GateResult(gate.text, True, value, None, None, reason, uncompared=True)
     if champion.evaluation is None:
         return failed(gate, f"the champion could not be scored: {champion.unscored}", value)
     return None

@@ -22,8 +22,9 @@ def decisions(
 
     `stages` are the project's, in order; `serving` is what serves on each (`views.stages`); `models` are the
     versions in the registry, newest first (`views.models`), with `held` if an approved one needs other people
-    too; `taken_back` are the stages and packages of rollbacks. A version waits only if it is newer than the
-    newest decided one: older ones were passed over.
+    too, and `waits_because` if a pending one would not wait otherwise; `taken_back` are the stages and
+    packages of rollbacks. A version waits only if it is newer than the newest decided one: older ones were
+    passed over.
     """
     live = {row["stage"]: row for row in serving}
     found = [*_approvals(models), *_releases(stages, live, models)]
@@ -44,7 +45,7 @@ def _approvals(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "stage": None,
                 "since": row["created_at"],
                 "command": f"approve {row['model']}",
-                **({"held": held} if held else {}),
+                **({"held": why} if (why := held or row.get("waits_because")) else {}),
             }
         )
         if held:

@@ -59,6 +59,7 @@ class GateView:
     passed: bool
     reason: str
     note: str
+    uncompared: bool
     what: str
     part: str
     facts: tuple[tuple[str, str], ...]
@@ -92,6 +93,7 @@ def gate_view(result: Mapping[str, Any]) -> GateView:
         passed=bool(result["passed"]),
         reason=str(result["reason"]),
         note=str(result.get("note") or ""),
+        uncompared=bool(result.get("uncompared")),
         what="gain over the champion" if by_gain else "value",
         part="facet" if gate is not None and gate.source == "bias" else "slice",
         facts=tuple(_facts(result)),

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from sluice.catalog import keys
-from sluice.catalog.records.releases import Stage
+from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain import failures
 from sluice.domain.build import champions
 from sluice.domain.build.champions import ChampionError, Live
 from sluice.domain.config.images import UnknownImageError
 from sluice.domain.failures import MissingError
-from sluice.ports import Cloud
+from sluice.ports import Cloud, Item
 from sluice.services import building
 from sluice.services.release import deploying
 
@@ -31,32 +31,48 @@ def find(cloud: Cloud, run: Run, project: Project, config: PipelineConfig) -> di
     live = champions.choose(_live(cloud, run.pipeline), stages)
     if live is None:
         return None
+    deployment = live.deployment
     champion: dict[str, Any] = {
-        "package_arn": live.package_arn,
-        "package_version": live.package_version,
+        "package_arn": deployment and deployment.package_arn,
+        "package_version": deployment and deployment.package_version,
         "release_id": live.release_id,
         "stage": live.stage,
     }
     if why := champions.passed_over(project, run.run_id):
         return {**champion, "passed_over": why}
     try:
-        return {**champion, **_scorable(cloud, run.pipeline, live)}
+        if deployment is None:
+            raise ChampionError(f"the catalog has no record of {live.release_id}, which {live.stage} serves")
+        return {**champion, **_scorable(cloud, deployment)}
     except (ChampionError, MissingError, ValidationError, UnknownImageError) as error:
         return {**champion, "problem": failures.cut(str(error))}
 
 
 def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
-    for item in cloud.catalog.query(keys.partition(pipeline), keys.STAGES):
-        stage = Stage.of(item)
-        deployment = deploying.find_deployment(cloud, pipeline, stage.name, stage.live)
-        if deployment is not None:
-            yield Live.of(stage, deployment)
+    """Yield what serves, also where the catalog lost half of what it knew of that."""
+    stages = {(stage := Stage.of(item)).name: stage for item in _items(cloud, pipeline, keys.STAGES)}
+    live = [stage for stage in stages.values() if stage.live]
+    for stage in live:
+        yield Live.of(
+            stage, str(stage.live), deploying.find_deployment(cloud, pipeline, stage.name, stage.live)
+        )
+    if live:
+        return
+    for item in _items(cloud, pipeline, keys.DEPLOYMENTS):
+        deployment = Deployment.of(item)
+        if deployment.status == "live" and deployment.stage not in stages:
+            yield Live(deployment.stage, 0, deployment.release_id, deployment)
 
 
-def _scorable(cloud: Cloud, pipeline: str, live: Live) -> dict[str, Any]:
+def _items(cloud: Cloud, pipeline: str, prefix: str) -> Iterator[Item]:
+    yield from cloud.catalog.query(keys.partition(pipeline), prefix)
+
+
+def _scorable(cloud: Cloud, live: Deployment) -> dict[str, Any]:
     """Return its model, image and project, from its run's manifest; raises if any is gone."""
     from sluice.domain.config import restore
 
+    pipeline = live.pipeline
     run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
     if run is None or run.manifest_uri is None:
         raise ChampionError(f"v{live.package_version} has no run in the catalog")

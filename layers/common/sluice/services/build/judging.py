@@ -155,7 +155,8 @@ class Scored:
                 if step:
                     why = failures.plain(step.failure_reason or "")
                     problems.append(f"{names.evaluate_step(role)}: {why}")
-        return Champion(None, unscored=failures.cut("; ".join([*problems, champions.WAY_ON]))), None
+        why = problems or ["no evaluation of it is on record"]
+        return Champion(None, unscored=failures.cut("; ".join([*why, champions.WAY_ON]))), None
 
 
 def _read_parquet(data: bytes) -> Any:

@@ -142,7 +142,7 @@ def _champion(
     if not champion:
         return None
     arn = champion["package_arn"]
-    item = cloud.catalog.get(keys.package_key(arn))
+    item = cloud.catalog.get(keys.package_key(arn)) if arn else None
     run_id = Package.of(item).run_id if item else None
     run = building.find_run(cloud, pipeline, run_id) if run_id else None
     return {

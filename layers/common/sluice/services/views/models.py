@@ -175,6 +175,7 @@ def _recorded(cloud: Cloud, pipeline: str, arn: str) -> dict[str, Any] | None:
         "approval_status": package.status,
         "created_at": package.created_at,
         "run_id": package.run_id,
+        "waits_because": package.waits_because,
     }
 
 
@@ -196,6 +197,9 @@ def _model(cloud: Cloud, pipeline: str, group: str, summary: dict[str, Any]) -> 
         "approval_status": summary["ModelApprovalStatus"],
         "created_at": summary["CreationTime"].isoformat(),
         "run_id": item.get("run_id"),
+        "waits_because": item.get("needs_person")
+        if summary["ModelApprovalStatus"] == awaited.PENDING
+        else None,
     }
 
 
@@ -216,6 +220,7 @@ def _gone(listed: list[dict[str, Any]], serving: list[dict[str, Any]]) -> list[d
             "approval_status": "Deleted",
             "created_at": stage["promoted_at"],
             "run_id": stage["run_id"],
+            "waits_because": None,
         }
         for arn, stage in live.items()
         if not any(is_live(row, stage) for row in listed)

@@ -111,7 +111,7 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         "selected": _selected(steps),
         "graph": stages,
         "model": models.model_name(cloud, pipeline, item.get("model_package_arn")),
-        "model_status": _model_status(cloud, item.get("model_package_arn")),
+        **_model(cloud, item.get("model_package_arn")),
         "steps": steps,
         "environments": run_manifest.environments(environments.with_packages(cloud, steps)),
         "timeline": _timeline(cloud, pipeline, run_id, item),
@@ -132,9 +132,14 @@ def _under_way(
     return [{"step": step.step, **keys.shown(step.item())} for step in found]
 
 
-def _model_status(cloud: Cloud, arn: str | None) -> str | None:
+def _model(cloud: Cloud, arn: str | None) -> dict[str, str | None]:
+    """Return what was decided about the run's version, and why it waits, if for more than its turn."""
     item = cloud.catalog.get(keys.package_key(arn)) if arn else None
-    return Package.of(item).status if item else None
+    package = Package.of(item) if item else None
+    return {
+        "model_status": package.status if package else None,
+        "model_waits_because": package.waits_because if package else None,
+    }
 
 
 def _selected(steps: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
