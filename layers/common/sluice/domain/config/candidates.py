@@ -44,13 +44,21 @@ class Budget(Model):
     max: float = Field(description="its value for the last of them", gt=0)
 
 
-def _dimension(value: Any) -> str:
-    return "range" if isinstance(value, Mapping | Range) else "list"
+def _dimension(value: Any) -> str | None:
+    if isinstance(value, Mapping | Range):
+        return "range"
+    return "list" if isinstance(value, list | tuple) else None
 
 
 Choices = Annotated[tuple[ScalarValue, ...], Field(min_length=1)]
 Dimension = Annotated[
-    Annotated[Choices, Tag("list")] | Annotated[Range, Tag("range")], Discriminator(_dimension)
+    Annotated[Choices, Tag("list")] | Annotated[Range, Tag("range")],
+    Discriminator(
+        _dimension,
+        custom_error_type="kind",
+        custom_error_message="neither a list nor a range",
+        custom_error_context={"expected": "a list of values, or a range {min, max}"},
+    ),
 ]
 
 
@@ -61,7 +69,9 @@ class Candidates(Model):
     space: dict[ParameterName, Dimension] = Field(
         {}, description="a list of values, or a range of numbers, by hyperparameter", max_length=10
     )
-    objective: str = Field(description="the name of one of train.metrics", min_length=1)
+    objective: str = Field(
+        description="the name of one of train.metrics, which a model must report to be chosen", min_length=1
+    )
     direction: Literal["maximize", "minimize"] = Field("maximize", description="maximize or minimize")
     max_parallel: int = Field(2, description="the number of training jobs at a time", ge=1, le=20)
     max_candidates: int | None = Field(

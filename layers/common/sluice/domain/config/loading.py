@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
+from types import UnionType
 from typing import Any, Protocol, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from sluice.domain.config.checks import CHECKS
@@ -29,6 +31,7 @@ _NOUNS = {
     "a valid ": "a ",
     "greater than or equal to ": "at least ",
     "less than or equal to ": "at most ",
+    "greater than ": "more than ",
 }
 
 
@@ -114,7 +117,12 @@ def _absent(source: _Located) -> list[Problem]:
     given = {name for name in _JOBS if source.data.get(name) is not None}
     if source.data.get("build") is None:
         return [
-            _problem(source, (name,), _MISSING, f"{known[name]} (or build, a pipeline of SageMaker)")
+            _problem(
+                source,
+                (name,),
+                _MISSING,
+                f"{known[name]}{_needs((name,))} (or build, a pipeline of SageMaker)",
+            )
             for name in _JOBS
             if name not in given
         ]
@@ -139,14 +147,15 @@ def _translate(detail: ErrorDetails, source: _Located) -> Problem:
     match detail["type"]:
         case "missing":
             expected = _fields(loc[:-1]).get(str(loc[-1])) or "a value"
-            return _problem(source, loc, _MISSING, expected)
+            return _problem(source, loc, _MISSING, expected + _needs(loc))
         case "extra_forbidden":
-            known = _fields(loc[:-1])
-            return _problem(
-                source, loc, "is no field here", f"one of {', '.join(known)}", nearest(str(loc[-1]), known)
-            )
+            known, name = _fields(loc[:-1]), str(loc[-1])
+            near = nearest(name, known) or _below(loc[:-1], name)
+            return _problem(source, loc, "is no field here", f"one of {', '.join(known)}", near)
         case "expected":
             return _problem(source, loc, detail["msg"], context["expected"], context.get("nearest"))
+        case "kind":
+            return _problem(source, loc, _is(detail["input"]), context["expected"])
         case "literal_error" | "union_tag_invalid":
             named = context.get("expected_tags") or context["expected"]
             choices = re.findall(r"'([^']*)'", named) or re.findall(r"[\w.]+", named.replace(" or ", " "))
@@ -157,6 +166,11 @@ def _translate(detail: ErrorDetails, source: _Located) -> Problem:
             )
         case "union_tag_not_found":
             return _problem(source, (*loc, "check"), _MISSING, f"one of {', '.join(_checks())}")
+        case "too_short":
+            meaning = _fields(loc[:-1]).get(str(loc[-1]))
+            least = context["min_length"]
+            expected = f"at least {least} item{'' if least == 1 else 's'}"
+            return _problem(source, loc, "is empty", f"{expected} ({meaning})" if meaning else expected)
         case "json_invalid":
             return Problem("", 1, "has an escape that is no character", "Unicode text")
         case "string_pattern_mismatch":
@@ -165,7 +179,9 @@ def _translate(detail: ErrorDetails, source: _Located) -> Problem:
         case _:
             expected = _expectation(detail["msg"])
             meaning = _fields(loc[:-1]).get(str(loc[-1])) if loc else None
-            given = f"{expected} ({meaning})" if meaning else expected
+            is_shown = "{" in (meaning or "")
+            needs = _needs(loc) if "a mapping" in expected and not is_shown else ""
+            given = f"{expected} ({meaning}{needs})" if meaning else expected
             return _problem(source, loc, _is(detail["input"]), given)
 
 
@@ -197,15 +213,45 @@ def _expectation(message: str) -> str:
 
 def _fields(loc: Sequence[str | int]) -> dict[str, str | None]:
     """Return the fields of the model at a location or nearest above it: names with descriptions."""
+    return {name: info.description for name, info in _infos(loc).items()}
+
+
+def _infos(loc: Sequence[str | int]) -> dict[str, FieldInfo]:
     models: list[type[BaseModel]] = [PipelineConfig]
     for part in loc:
         models = [model for model in models if part in _tags(model)] or models
         for model in models:
-            info = {i.alias or name: i for name, i in model.model_fields.items()}.get(str(part))
+            info = _named(model).get(str(part))
             if info is not None and (inner := list(_models_in(info.annotation))):
                 models = inner
                 break
-    return {i.alias or name: i.description for model in models for name, i in model.model_fields.items()}
+    return {name: info for model in models for name, info in _named(model).items()}
+
+
+def _named(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {info.alias or name: info for name, info in model.model_fields.items()}
+
+
+def _needs(loc: Sequence[str | int]) -> str:
+    """Return which fields a mapping at a location must have, as the end of what it is; empty if none."""
+    fields = _inner(_infos(loc[:-1]).get(str(loc[-1])))
+    needed = [name for name, info in fields.items() if info.is_required()]
+    if len(needed) == 1 and (meaning := fields[needed[0]].description):
+        return f", with {needed[0]}: {meaning}"
+    return f", with {', '.join(needed)}" if needed else ""
+
+
+def _below(loc: Sequence[str | int], name: str) -> str | None:
+    """Return the path, from a location, of the field of this name that one of its mappings has."""
+    return next((f"{each}.{name}" for each, info in _infos(loc).items() if name in _inner(info)), None)
+
+
+def _inner(info: FieldInfo | None) -> dict[str, FieldInfo]:
+    """Return the fields of a field that is one mapping; none of a list or a mapping of such."""
+    annotation = info.annotation if info else None
+    members = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    models = [each for each in members if isinstance(each, type) and issubclass(each, BaseModel)]
+    return _named(models[0]) if models else {}
 
 
 def _checks() -> list[str]:
