@@ -194,7 +194,7 @@ def test_a_gate_that_needs_predictions_is_refused_with_what_would_do() -> None:
         ("MinAccuracyValue=high", "expected a number"),
         ("MinAccuracy=0.7", "did you mean 'MinAccuracyValue'?"),
         ("OutputUri=s3://mine", "is no parameter that a run may be given"),
-        ("train.hyperparameters.alpha=1", "train has none"),
+        ("train.hyperparameters.alpha=1", "as pipeline.yaml has no train"),
     ],
 )
 def test_a_run_is_refused_a_parameter_that_it_may_not_be_given(assignment: str, said: str) -> None:

@@ -111,7 +111,33 @@ def test_where_the_project_has_text_any_value_is_text(pipeline_config: PipelineC
         ("retrain.cooldown_s=0", "cannot be overridden"),
         ("train.hyperparameters={}", "is a mapping: expected one of its fields"),
         ("train=1", "is a mapping"),
-        ("train.hyperparameters.epochs.more=1", "is no field: train.hyperparameters.epochs has none"),
+        (
+            "train.hyperparameters.epochs.more=1",
+            "is no field: train.hyperparameters.epochs is 10 in pipeline.yaml, and can be given as a whole",
+        ),
+        (
+            "train.compute.spot.max_wait_s=7200",
+            "train.compute.spot is not given in pipeline.yaml, and can be",
+        ),
+        (
+            "train.cache.max_age_s=3",
+            "train.cache is true in pipeline.yaml, and can be given as a whole, train.c",
+        ),
+        ("name.first=x", "name cannot be overridden"),
+        ("epochs=1", "expected one of prepare, train, evaluate; did you mean train.hyperparameters.epochs?"),
+        (
+            "train.epochs=1",
+            "one of hyperparameters, candidates, compute, cache; did you mean train.hyperparamet",
+        ),
+        (
+            "max_runtime_s=9",
+            "mean prepare.compute.max_runtime_s or train.compute.max_runtime_s or evaluate.com",
+        ),
+        (
+            "prepare.parameters.split=[0.5, a]",
+            'split has "a": expected a number each, as pipeline.yaml has [0.',
+        ),
+        ("prepare.parameters.split=[true]", "split has true: expected a number each"),
         ("alpha", "expected PATH=VALUE"),
         ("=1", "expected PATH=VALUE"),
     ],

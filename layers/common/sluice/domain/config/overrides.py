@@ -165,7 +165,7 @@ def _problem(document: Mapping[str, Any], path: str, value: Any) -> str | None:
         here = ".".join(names[:index])
         known = _names(document, here, place)
         if name not in known:
-            return _unknown(here, name, known)
+            return _unknown(document, path, here, name, known) if known else _inside(path, here, place)
         place = place.get(name) if isinstance(place, Mapping) else None
     if not _may_be(path):
         return _forbidden(path)
@@ -184,15 +184,43 @@ def _names(document: Mapping[str, Any], here: str, place: Any) -> list[str]:
     return names
 
 
-def _unknown(here: str, name: str, known: Sequence[str]) -> str:
-    path = f"{here}.{name}" if here else name
-    if not known:
-        return f"{path} is no field: {here} has none"
-    listed = ", ".join(known[:_LISTED_MAX]) + (", …" if len(known) > _LISTED_MAX else "")
+def _unknown(document: Mapping[str, Any], path: str, here: str, name: str, known: Sequence[str]) -> str:
+    may_be = [each for each in known if _leads(document, f"{here}.{each}" if here else each)] or known
+    listed = ", ".join(may_be[:_LISTED_MAX]) + (", …" if len(may_be) > _LISTED_MAX else "")
     what = "is not in pipeline.yaml" if here in _FREE else "is no field"
     if here == _OF_THE_PIPELINE:
         what = "is no parameter that a run may be given"
-    return f"{path} {what}: expected one of {listed}{hint(name, known)}"
+    meant = hint(name, known) or _elsewhere(document, path)
+    return f"{f'{here}.{name}' if here else name} {what}: expected one of {listed}{meant}"
+
+
+def _leads(document: Mapping[str, Any], path: str) -> bool:
+    """Tell whether a path leads to what a run may override of this project."""
+    ways = _of_project(document, (*_BRANCHES, *_LEAVES))
+    return any(way == path or way.startswith(f"{path}.") or path.startswith(f"{way}.") for way in ways)
+
+
+def _of_project(document: Mapping[str, Any], ways: Sequence[str]) -> list[str]:
+    """Return those that the project has: its build runs scripts, or a pipeline of SageMaker."""
+    return [way for way in ways if document.get(way.partition(".")[0]) is not None]
+
+
+def _elsewhere(document: Mapping[str, Any], path: str) -> str:
+    """Return, as the end of a sentence, where the last name of a path is; empty if it is nowhere."""
+    name = path.rpartition(".")[2]
+    branches = _of_project(document, _BRANCHES)
+    places = [branch for branch in branches if name in _names(document, branch, _current(document, branch))]
+    return f"; did you mean {' or '.join(f'{place}.{name}' for place in places)}?" if places else ""
+
+
+def _inside(path: str, here: str, place: Any) -> str:
+    """Refuse what lies within a value, or within a mapping that the project does not have."""
+    if place is None and not _may_be(here):
+        return f"{path} is no field, as pipeline.yaml has no {here}"
+    if not _may_be(here):
+        return _forbidden(here)
+    now = "is not given" if place is None else f"is {_spelt(place)}"
+    return f"{path} is no field: {here} {now} in pipeline.yaml, and can be given as a whole, {here}=VALUE"
 
 
 def _may_be(path: str) -> bool:
@@ -225,8 +253,20 @@ def _mismatch(document: Mapping[str, Any], path: str, value: Any) -> str | None:
         wrong = next((each for each in values if not _is_like(current, each)), None)
         return None if wrong is None else _said(path, wrong, current)
     if current is None or _is_like(current, value):
-        return None
+        return _element(path, value, current) if isinstance(current, list) else None
     return _said(path, value, current)
+
+
+def _element(path: str, values: Sequence[Any], current: Sequence[Any]) -> str | None:
+    """Say which element is of another kind than all that the project's list has; numbers are one kind."""
+    kinds = {type(each) for each in current}
+    like = current[0] if len(kinds) == 1 else 0.0
+    if not kinds or isinstance(like, list | dict) or (len(kinds) > 1 and kinds != {int, float}):
+        return None
+    wrong = next((each for each in values if not _is_like(like, each)), None)
+    if wrong is None:
+        return None
+    return f"{path} has {_spelt(wrong)}: expected {_kind(like)} each, as pipeline.yaml has {_spelt(current)}"
 
 
 def _tried(document: Mapping[str, Any], name: str) -> Any:
