@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from sluice.domain import wording
 from sluice.domain.money import money
 from sluice_cli.output import escape, metric, out, print_table, styled, took
 
@@ -75,4 +76,4 @@ def value_text(value: Any) -> str:
     """Write a hyperparameter or a metric for a table; a dash if there is none."""
     if value is None:
         return "-"
-    return format(value, ".6g") if isinstance(value, float) else str(value)
+    return format(value, ".6g") if isinstance(value, float) else wording.written(value)

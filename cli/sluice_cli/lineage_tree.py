@@ -121,7 +121,7 @@ def _add_project(node: Tree, found: Mapping[str, Any]) -> None:
     if framework := project["framework"]:
         at.add(_plain(" ".join(map(str, filter(None, framework.values())))))
     for name, value in found["overrides"].items():
-        at.add(_plain(f"{name} = {value} (by hand)"))
+        at.add(_plain(f"{name} = {wording.written(value)} (by hand)"))
 
 
 def _add_step(node: Tree, step: Mapping[str, Any], found: Mapping[str, Any]) -> None:

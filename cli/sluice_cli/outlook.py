@@ -24,8 +24,8 @@ def _packages(packages: dict[str, Any]) -> str:
     return f"and once, as its packages for Lambda are still to be built, {known}"
 
 
-def lines(outlook: dict[str, Any]) -> list[str]:
-    """Say what the next run will cost, and what the month has cost; empty if nothing is known."""
+def lines(outlook: dict[str, Any], which: str = "the next run") -> list[str]:
+    """Say what a run costs, by default the next, and what the month has cost; empty if nothing is known."""
     said = []
     expected, month = outlook.get("estimate"), outlook.get("month")
     if expected and expected["usd"] is not None:
@@ -35,7 +35,7 @@ def lines(outlook: dict[str, Any]) -> list[str]:
         else:
             last = expected["runs"]
             made_of = "as the last one did" if last == 1 else f"the last {last}: {span}"
-            said.append(f"the next run costs about {money(expected['usd'])} ({made_of})")
+            said.append(f"{which} costs about {money(expected['usd'])} ({made_of})")
     if packages := outlook.get("packages"):
         said.append(_packages(packages))
     if month and month["budget_usd"] is not None:

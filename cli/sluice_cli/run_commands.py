@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sluice.domain import wording
 from sluice.domain.money import money
 from sluice.services.build import costs
 from sluice.services.build.wishes import Wanted
@@ -14,7 +15,7 @@ from sluice_cli import log_streams, lookup, outlook, starting, stopping, waiting
 from sluice_cli.build_commands import RUN_EXITS
 from sluice_cli.options import Json, Pipeline, Reason, RunName, Wait, example, show
 from sluice_cli.output import duration, err, escape, hint, out, short
-from sluice_cli.run_page import print_reuse, print_run
+from sluice_cli.run_page import parameters, print_reuse, print_run
 from sluice_cli.target import Target
 
 _SHOWN = 10
@@ -130,7 +131,7 @@ def _print_plan(planned: dict[str, Any]) -> None:
     if planned["parameters"] is None:
         _print_candidates(planned["candidates"])
     else:
-        out.print(f"  a pipeline of SageMaker, with {escape(_values(planned['parameters']))}")
+        out.print(f"  a pipeline of SageMaker, with {escape(parameters(planned['parameters']))}")
     print_reuse(planned["foreseen"]["steps"])
     _print_costs(planned)
     if planned["in_flight"]:
@@ -142,18 +143,14 @@ def _print_candidates(found: list[dict[str, Any]]) -> None:
     count = len(found)
     out.print(f"  {count} candidate{'' if count == 1 else 's'}:")
     for candidate in found[:_SHOWN]:
-        out.print(f"    {escape(_values(candidate) or 'no hyperparameters')}")
+        out.print(f"    {escape(parameters(candidate) or 'no hyperparameters')}")
     if count > _SHOWN:
         out.print(f"    and {count - _SHOWN} more")
 
 
-def _values(named: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in named.items())
-
-
 def _print_costs(planned: dict[str, Any]) -> None:
     """Say what it costs, and that the budget which holds builds back does not hold this one."""
-    for line in outlook.lines({**planned["costs"], "held_back": None}):
+    for line in outlook.lines({**planned["costs"], "held_back": None}, which="a run"):
         out.print(f"  {line}")
     if said := outlook.saving(planned["costs"], planned.get("foreseen")):
         out.print(f"  {said}")
@@ -163,7 +160,7 @@ def _print_costs(planned: dict[str, Any]) -> None:
 
 def _print_values(planned: dict[str, Any]) -> None:
     for path, value in planned["overrides"].items():
-        out.print(f"  {escape(path)} = {escape(str(value))}")
+        out.print(f"  {escape(path)} = {escape(wording.written(value))}")
     for warning in planned["warnings"]:
         out.print(f"  [yellow]•[/] {escape(warning)}")
 

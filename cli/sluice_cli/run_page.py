@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sluice.catalog.records.releases import PENDING
 from sluice.domain import failures, names, wording
+from sluice.domain.build import step_cache
 from sluice_cli.output import STATUS_STYLES, escape, hint, metric, out, print_table, short, since, took
 from sluice_cli.reasons import way_on
 
@@ -58,7 +59,7 @@ def _print_cause(found: Mapping[str, Any]) -> None:
     if changes := found.get("data_changes"):
         out.print(f"  data: {wording.changes(changes)}")
     for path, value in (found.get("overrides") or {}).items():
-        out.print(f"  {escape(path)} = {escape(str(value))}")
+        out.print(f"  {escape(path)} = {escape(wording.written(value))}")
 
 
 def _rows(found: Mapping[str, Any]) -> Any:
@@ -112,7 +113,7 @@ def _took(each: Mapping[str, Any]) -> str:
 
 
 def parameters(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items())
+    return ", ".join(f"{name}={wording.written(value)}" for name, value in values.items())
 
 
 def _print_cached(steps: Sequence[Mapping[str, Any]]) -> None:
@@ -139,14 +140,14 @@ def print_reuse(explained: Sequence[Mapping[str, Any]]) -> None:
             nearest = each["compared_with"]
             out.print(f"  unlike {nearest['step']} of {nearest['run_id']}:")
         for changed in each.get("differences", ()):
-            before, now = (_told(changed[when]) for when in ("before", "now"))
+            before, now = (_told(changed[when], changed["part"]) for when in ("before", "now"))
             out.print(f"    {escape(changed['part'])}: {escape(before)} → {escape(now)}")
 
 
-def _told(value: str | None) -> str:
+def _told(value: str | None, part: str) -> str:
     """Format a part of a step; of a digest its first digits do."""
     if value is None:
-        return "none"
+        return "those of the image" if part == step_cache.PACKAGES else "none"
     return _DIGEST.sub(lambda found: short(found[0]), value)
 
 

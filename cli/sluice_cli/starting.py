@@ -70,7 +70,10 @@ def _described(target: Target, run: Run) -> dict[str, Any]:
         "dataset_version": run.given_dataset,
         "retry_of": run.retry_of,
         "uses_cache": not run.is_uncached,
-        "candidates": [candidates.of_step(train, f"{names.TRAIN}{name}") for name in candidates.first(train)]
+        "candidates": [
+            {**train.hyperparameters, **candidates.values_of(train, f"{names.TRAIN}{name}")}
+            for name in candidates.first(train)
+        ]
         if train
         else [],
         "parameters": of_pipeline,

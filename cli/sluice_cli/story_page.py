@@ -91,7 +91,7 @@ def _print_run(run: Part) -> None:
     at = f", commit {commit[:12]}" if commit else ""
     out.print(f"  project {short(run['project_version'])}{escape(at + pushed)}")
     for path, value in run["overrides"].items():
-        out.print(f"  {escape(path)} = {escape(str(value))}")
+        out.print(f"  {escape(path)} = {escape(wording.written(value))}")
 
 
 def _print_candidates(found: Part) -> None:

@@ -13,6 +13,7 @@ from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from caching_world import Caching
 from command_world import Stack
 from sluice.catalog.changes import builds
+from sluice.services.views import comparison
 from sluice_cli import candidate_commands, log_streams, main, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -194,6 +195,23 @@ def test_several_runs_are_compared_and_one_is_not(world: World) -> None:
         call("compare", RUN)
     with pytest.raises(CommandError, match="there is no run 'reviews-00009'"):
         call("compare", RUN, "reviews-00009")
+
+
+def test_packages_are_compared_one_by_one_only_where_all_are_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that registered nothing has no manifest, and so no packages: it differs in none of them."""
+    environment = {"steps": ["train-1"], "python": "3.11", "packages": {"numpy": "2.1.0", "pandas": "2.3.2"}}
+    monkeypatch.setattr(
+        comparison, "_environments", lambda cloud, run: [environment] if run.run_id == RUN else []
+    )
+    world.build("a.csv")
+    world.later(hours=2)
+    world.accuracies["evaluate-candidate"] = 0.5
+    world.build("b.csv", ROWS + b"3,1\n")
+    different = [row for row in answer("compare", RUN, SECOND)["different"] if row["subject"] == "packages"]
+    assert [row["what"] for row in different] == ["Python", "how many"]
+    assert [row["values"] for row in different] == [["3.11", None], [2, None]]
 
 
 def test_a_run_is_shown_as_a_graph_with_what_was_chosen_and_why(world: World) -> None:

@@ -14,10 +14,11 @@ from caching_world import Caching
 from command_world import Hearing
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Run
+from sluice.domain.build import step_cache
 from sluice.services.build import stopping
 from sluice.services.build.stopping import NotStoppedError
 from sluice.services.views import costs, reuse
-from sluice_cli import log_streams, main, options
+from sluice_cli import log_streams, main, options, run_page
 
 SECOND = "reviews-00002"
 CHANGED = {"train.hyperparameters.alpha": 0.3}
@@ -44,6 +45,28 @@ def test_a_run_is_started_and_named(stack: Hearing[Caching]) -> None:
     assert stack.world.catalog_run(SECOND)["overrides"] == CHANGED
 
 
+def test_values_are_shown_as_pipeline_yaml_may_have_them(stack: Hearing[Caching]) -> None:
+    given = ("-p", "train.cache=false", "-p", "train.compute.spot={max_wait_s: 7200}", "--dry-run")
+    told = sluice("start", PIPELINE, *given).stdout
+    assert "train.cache = false\n" in told
+    assert 'train.compute.spot = {"max_wait_s": 7200}\n' in told
+
+
+def test_packages_that_are_the_images_own_are_not_called_none(capsys: pytest.CaptureFixture[str]) -> None:
+    changed = {"part": step_cache.PACKAGES, "before": "0" * 64, "now": None}
+    other = {"part": "environment.A", "before": None, "now": "b"}
+    from_ = {"run_id": "r-1", "step": "train-0"}
+    run_page.print_reuse(
+        [
+            {"step": "train-0", "outcome": "computed", "why": None, "compared_with": from_}
+            | {"differences": [changed, other]}
+        ]
+    )
+    told = capsys.readouterr().out
+    assert "packages: 000000000000 → those of the image\n" in told
+    assert "environment.A: none → b\n" in told
+
+
 def test_with_wait_it_is_followed_to_its_end(stack: Hearing[Caching]) -> None:
     stack.meanwhile = lambda: stack.world.play(SECOND)
     result = sluice("start", PIPELINE, "--wait", "--json")
@@ -59,7 +82,7 @@ def test_a_dry_run_says_what_would_run_and_starts_nothing(stack: Hearing[Caching
     assert stack.world.pipeline.get("in_flight") is None
     planned = json.loads(sluice("start", PIPELINE, "--dry-run", "--json").stdout)
     assert planned["warnings"] == []
-    assert [each["alpha"] for each in planned["candidates"]] == ["0.1", "0.2"]
+    assert [each["alpha"] for each in planned["candidates"]] == [0.1, 0.2]
 
 
 @pytest.mark.parametrize(

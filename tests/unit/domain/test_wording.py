@@ -84,3 +84,17 @@ def test_one_is_singular() -> None:
 )
 def test_changes_of_data_are_told_in_one_order(counted: dict[str, int], text: str) -> None:
     assert wording.changes(counted) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (1e-5, "1e-05"),
+        ("l1", "l1"),
+        ([0.7, "ä"], '[0.7, "ä"]'),
+        ({"max_wait_s": 7200}, '{"max_wait_s": 7200}'),
+    ],
+)
+def test_a_value_is_written_as_pipeline_yaml_may_have_it(value: object, text: str) -> None:
+    assert wording.written(value) == text

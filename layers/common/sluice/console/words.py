@@ -133,7 +133,7 @@ def moment(iso: object) -> str:
 
 
 def parameters(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items())
+    return ", ".join(f"{name}={wording.written(value)}" for name, value in values.items())
 
 
 def count_of(value: float | None, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,11 @@ def number(value: float | None) -> str:
     else:
         text = f"{value:.3g}"
     return text.replace("-", "\u2212", 1) if text.startswith("-") else text
+
+
+def written(value: object) -> str:
+    """Write a value as pipeline.yaml may have it: `true`, `[0.7, 0.3]`, text as it is."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def distance(value: float) -> str:

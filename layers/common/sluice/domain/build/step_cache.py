@@ -16,6 +16,8 @@ from sluice.domain import canonical
 from sluice.lazy import dataclass
 
 FORMAT = "1"
+# The part that a job on Lambda has beside its image.
+PACKAGES = "packages"
 Parts = Mapping[str, str]
 # Fields of a request that its outcome does not depend on.
 _LEFT_OUT = (
@@ -76,7 +78,7 @@ def parts(
     """
     found = {_called(path): _known(path, value, contents) for path, value in _fields(request)}
     found |= {f"code.{path}": digest for path, digest in code.items()}
-    return {**found, **({"packages": environment} if environment else {})}
+    return {**found, **({PACKAGES: environment} if environment else {})}
 
 
 def image_of(request: Mapping[str, Any], image: str) -> Mapping[str, Any]:

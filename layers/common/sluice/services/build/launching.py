@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Pipeline, Project, Run
-from sluice.domain import actors, failures
+from sluice.domain import actors, failures, wording
 from sluice.domain.build import candidates
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud, StartRefusedError
@@ -36,7 +36,7 @@ def execute(cloud: Cloud, run: Run, project: Project | None = None) -> None:
         ending.end_run(cloud, run.pipeline, run.run_id, "failed", [why])
         return
     runs_pipeline = bool(payload.get("runs_pipeline"))
-    given = [f"{path}={value}" for path, value in (run.overrides or {}).items()]
+    given = [f"{path}={wording.written(value)}" for path, value in (run.overrides or {}).items()]
     detail = f"{run.cause}: {', '.join(given)}" if given else str(run.cause)
     building.apply_each(
         cloud,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sluice.catalog import keys
@@ -25,24 +25,26 @@ def compare(cloud: Cloud, runs: Sequence[Run]) -> dict[str, Any]:
     """Return what is different and what is the same, each a list of `{"subject", "what", "values"}`.
 
     Values are in the order of the runs; None where a run has no such thing. Packages that are the same are
-    not listed one by one.
+    not listed one by one; neither are any if those of a run are not known.
     """
     facts = [_facts(cloud, run) for run in runs]
     told = list(dict.fromkeys(what for each in facts for what, value in each.items() if value is not None))
     told.sort(key=lambda what: SUBJECTS.index(what[0]))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"subject": subject, "what": what, "values": [each.get((subject, what)) for each in facts]}
         for subject, what in told
     ]
+    if not all(("packages", "how many") in each for each in facts):
+        rows = [row for row in rows if not _is_package(row)]
     return {
         "runs": [run.run_id for run in runs],
         "different": [row for row in rows if _differs(row["values"])],
-        "same": [row for row in rows if not _differs(row["values"]) and not _is_package(row)],
+        "same": [row for row in rows if not (_differs(row["values"]) or _is_package(row))],
     }
 
 
-def _is_package(row: dict[str, Any]) -> bool:
-    return bool(row["subject"] == "packages" and row["what"] not in _OF_ALL_PACKAGES)
+def _is_package(row: Mapping[str, Any]) -> bool:
+    return row["subject"] == "packages" and row["what"] not in _OF_ALL_PACKAGES
 
 
 def _differs(values: Sequence[Any]) -> bool:
