@@ -30,6 +30,8 @@ def with_compute(config_text: str, step: str, compute: str) -> str:
     [
         ("prepare", "{instance_count: 4, data_distribution: sharded_by_s3_key}"),
         ("train", "{spot: {max_wait_s: 3600}}"),
+        ("train", "{backend: lambda, max_runtime_s: 900, memory_mb: 10240}"),
+        ("train", "{memory_mb: 20000, max_runtime_s: 3600}"),
         ("train", "{keep_alive_s: 1800, tags: {team: ml}, environment: {DEPTH: '3'}}"),
         ("evaluate", "{isolation: true}"),
     ],
@@ -56,6 +58,8 @@ def test_what_sagemaker_takes_is_taken(config_text: str, step: str, compute: str
         ("evaluate", "{instance_count: 2}", "evaluate.compute.instance_count is no field here"),
         ("prepare", "{spot: {max_wait_s: 7200}}", "prepare.compute.spot is no field here"),
         ("train", "{backend: lambda, instance_count: 2}", "as Lambda has not 2 instances"),
+        ("train", "{backend: lambda, max_runtime_s: 3600}", "max_runtime_s is 3600 beside backend lambda"),
+        ("train", "{backend: lambda, memory_mb: 20000}", "memory_mb is 20000 beside backend lambda"),
         ("train", "{environment: {SM_MODEL_DIR: x}}", "environment.SM_MODEL_DIR is reserved"),
         ("train", "{environment: {1A: x}}", "environment"),
         ("train", "{environment: {A: 1}}", "environment.A is 1: expected a string"),

@@ -11,6 +11,8 @@ from sluice.domain.nearest import nearest
 
 # SageMaker, its toolkits and AWS's SDKs set these themselves.
 _RESERVED_VARIABLES = ("SM_", "SAGEMAKER_", "AWS_", "TRAINING_JOB_", "PROCESSING_JOB_")
+# A longer time or more memory would end as a limit of Lambda.
+_LAMBDA_HAS = {"max_runtime_s": 900, "memory_mb": 10240}
 # MaxConcurrentTransforms times MaxPayloadInMB.
 BATCH_MAX_MB = 100
 _RESERVED_TAGS = ("aws:", "sluice:")
@@ -30,9 +32,15 @@ def sound_compute(config: PipelineConfig) -> Iterator[Breach]:
 
 
 def _on_its_backend(compute: Compute, loc: tuple[str, ...]) -> Iterator[Breach]:
-    if compute.backend == "lambda" and (needed := compute.needs_sagemaker):
+    if compute.backend != "lambda":
+        return
+    if needed := compute.needs_sagemaker:
         expected = f"sagemaker or auto, as Lambda has not {needed}"
         yield Breach((*loc, "backend"), "is lambda", expected)
+    for field, most in _LAMBDA_HAS.items():
+        if (given := getattr(compute, field) or 0) > most:
+            expected = f"at most {most}, Lambda's limit, or another backend"
+            yield Breach((*loc, field), f"is {given} beside backend lambda", expected)
 
 
 def _unreserved(
