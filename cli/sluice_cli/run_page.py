@@ -176,7 +176,10 @@ def _print_backends(steps: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_next(found: Mapping[str, Any]) -> None:
     run_id, pipeline, status = found["run_id"], found["pipeline"], found["status"]
-    told = [step["step"] for step in found["steps"] if step.get("log_tail")]
+    with_tails = [step for step in found["steps"] if step.get("log_tail")]
+    # What one left running ended no run.
+    with_tails.sort(key=lambda step: bool(step.get("left_behind")) and not step.get("failure_reason"))
+    told = [step["step"] for step in with_tails]
     if why := found.get("model_waits_because"):
         out.print(f"  [yellow]{found['model']} waits[/]: {escape(why)}")
     if found.get("model"):

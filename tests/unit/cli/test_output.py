@@ -177,6 +177,14 @@ def test_what_a_script_left_running_is_said(capsys: pytest.CaptureFixture[str]) 
     assert said.index("the log of train-0 ends:") < said.index("    done")
 
 
+def test_the_log_to_read_is_that_of_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    left = {"step": "prepare", "status": "Completed", "left_behind": "ended 1 process", "log_tail": ["done"]}
+    failed = {"step": "train-0", "status": "Failed", "failure_reason": "no rows", "log_tail": ["no rows"]}
+    run = {"run_id": "m-00001", "pipeline": "m", "status": "failed", "timeline": [], "steps": [left, failed]}
+    run_page.print_run(run)
+    assert "`sluice logs m-00001 train-0` has all" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_failure_that_the_log_shows_is_not_written_out_again(capsys: pytest.CaptureFixture[str]) -> None:
     failure = TRACEBACK.removeprefix("NoCandidateError: train-0 Failed: ")
     step = {"step": "train-0", "status": "Failed", "failure_reason": failure}
