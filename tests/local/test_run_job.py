@@ -228,6 +228,16 @@ attempt("own order", get(f"jobs/{me}/request.json"))
 attempt("roles", lambda: boto3.client("iam").list_roles())
 event = {"Source": "sluice", "DetailType": "Job State Change", "Detail": "{}"}
 attempt("events", lambda: boto3.client("events").put_events(Entries=[event]))
+arn = f"arn:aws:sagemaker:us-east-1:{NUMBER}:model-package/reviews/1"
+approve = {"ModelPackageArn": arn, "ModelApprovalStatus": "Approved"}
+attempt("approval", lambda: boto3.client("sagemaker").update_model_package(**approve))
+attempt("catalog", lambda: boto3.client("dynamodb").scan(TableName="catalog"))
+attempt("task", lambda: boto3.client("stepfunctions").send_task_success(taskToken="x", output="{}"))
+order = {"FunctionName": FUNCTION, "InvocationType": "Event", "Payload": b"{}"}
+attempt("an order", lambda: boto3.client("lambda").invoke(**order))
+role = {"RoleArn": RUNNER, "RoleSessionName": "hostile"}
+attempt("the runner's role", lambda: boto3.client("sts").assume_role(**role))
+attempt("logs", lambda: boto3.client("logs").describe_log_groups())
 parent = os.getppid()
 found["parent"] = parent
 found["command"] = pathlib.Path("/proc/self/cmdline").read_text()
@@ -286,7 +296,14 @@ def test_a_hostile_script_reaches_its_own_inputs_and_outputs_and_nothing_else(
     boto = f"/var/lang/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     for key in (f"runs/{PIPELINE}/{RUN}/prepare/other-in/data.csv", "runs/secret/secret-00001/prepare/x.csv"):
         jobs.put(key, "secret")
-    script = f"BOTO = {boto!r}\nBUCKET = {jobs.bucket!r}\n{HOSTILE}"
+    known = {
+        "BOTO": boto,
+        "BUCKET": jobs.bucket,
+        "NUMBER": jobs.account.number,
+        "FUNCTION": jobs.function,
+        "RUNNER": jobs.jobs._place.runner_role_arn,
+    }
+    script = "".join(f"{name} = {value!r}\n" for name, value in known.items()) + HOSTILE
     described = jobs.run(jobs.processing(hostile, script))
     assert described["ProcessingJobStatus"] == "Completed", (described, jobs.log(hostile))
     found = json.loads(jobs.read(f"runs/{PIPELINE}/{RUN}/evaluate/{hostile}/found.json"))
@@ -301,6 +318,7 @@ def test_a_hostile_script_reaches_its_own_inputs_and_outputs_and_nothing_else(
     assert denied == {
         *("another input", "another pipeline", "all keys", "another output", "run manifest"),
         *("own result", "own order", "roles", "events"),
+        *("approval", "catalog", "task", "an order", "the runner's role", "logs"),
     }, found
     assert {name: said for name, said in found.items() if name not in denied} == {
         "parent": found["parent"],
