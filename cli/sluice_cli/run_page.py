@@ -227,7 +227,9 @@ def _print_step(step: dict[str, Any], reasons: list[str]) -> None:
         out.print(f"[yellow]{step['step']}[/]: {escape(left)}")
     failure = failures.plain(step.get("failure_reason") or "")
     if failure and not _is_told(step, failure, reasons):
-        out.print(f"[red]{step['step']}[/]: {escape(failure)}")
+        # The log that follows has the rest.
+        said = failures.brief(failure) if step.get("log_tail") else failure
+        out.print(f"[red]{step['step']}[/]: {escape(said)}")
 
 
 def _is_told(step: Mapping[str, Any], failure: str, reasons: Sequence[str]) -> bool:

@@ -192,6 +192,12 @@ def test_a_failure_that_the_log_shows_is_not_written_out_again(capsys: pytest.Ca
     run |= {"reasons": [f"NoCandidateError: train-0 Failed: {failures.brief(failure)}"]}
     run_page.print_run(run | {"steps": [{**step, "log_tail": ["Traceback", "ValueError: C is None"]}]})
     assert capsys.readouterr().out.count("C is None") == 2
+    # Of a candidate that was passed over no reason of the run tells.
+    registered = run | {"status": "registered", "reasons": []}
+    run_page.print_run(registered | {"steps": [{**step, "log_tail": ["Traceback", "ValueError: C is None"]}]})
+    told = capsys.readouterr().out
+    assert "train-0: AlgorithmError: ExecuteUserScriptError: […] ValueError: C is None\n" in told
+    assert "File x.py" not in told
     # Without a log its lines are nowhere else.
     run_page.print_run(run | {"steps": [step]})
     assert "File x.py, line 1" in capsys.readouterr().out

@@ -166,3 +166,11 @@ def test_why_a_candidate_was_chosen_is_a_sentence() -> None:
     assert said(train_of(), results[2:]) == "train-2 has the highest accuracy, 0.8, as the only candidate"
     rung = [result("train-0-r1", 0.8), result("train-1-r1", 0.7), *results]
     assert said(halving(), rung) == "train-0-r1 has the highest accuracy, 0.8, of 2 candidates with epochs 3"
+
+
+def test_those_that_were_passed_over_are_no_competition_and_are_named() -> None:
+    results = [result("train-0", 0.9), Trained("train-1", "Failed"), result("train-2", None)]
+    said = selection.why(train_of(), selection.select(train_of(), results))
+    assert said == (
+        "train-0 has the highest accuracy, 0.9, as the only candidate; train-1, train-2 could not be chosen"
+    )

@@ -110,7 +110,8 @@ def why(train: Train, selection: Selection) -> str:
     equal = [each.step for each in same[1:] if each.value(wanted.objective) == value]
     if equal:
         said += f"; {_listed(equal)} {'has' if len(equal) == 1 else 'have'} the same, and a later number"
-    return said
+    passed_over = [step for step in selection.problems if candidates.place(step)[1] == rung]
+    return f"{said}; {_listed(passed_over)} could not be chosen" if passed_over else said
 
 
 def _budget(train: Train, rung: int) -> str:
