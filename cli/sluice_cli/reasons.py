@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluice.domain.build.errors import DatasetChangedError
-from sluice.domain.build.selection import UNREPORTED
+from sluice.domain.build.selection import NOT_FINITE, UNREPORTED
 from sluice.domain.failures import brief
 from sluice.domain.wording import shorten
 
@@ -15,7 +15,10 @@ _SHOWN = 300
 # How SageMaker's reason begins if a container ended with an error of its own.
 _OF_SCRIPT = "AlgorithmError: "
 # In reasons that say what to change: time, memory, a metric or an evaluation that is not there.
-_OF_PROJECT = ("it ran longer than ", "out of memory", "a limit of Lambda", UNREPORTED, "EvaluationError: ")
+_OF_PROJECT = (
+    *("it ran longer than ", "out of memory", "a limit of Lambda"),
+    *(UNREPORTED, NOT_FINITE, "EvaluationError: "),
+)
 
 
 def first_reasons(item: dict[str, Any], count: int = 1) -> str:

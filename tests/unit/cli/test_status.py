@@ -181,6 +181,7 @@ def test_a_script_that_failed_leads_to_a_push_of_a_better_one(capsys: pytest.Cap
         "JobFailedError: m-00003-prepare: out of memory: ml.m5.large has 8 GB",
         "NoCandidateError: train-0 Failed: it was ended (a limit of Lambda: set compute.backend to auto)",
         "NoCandidateError: train-0 did not report accuracy: no line of the log matches the regex",
+        "NoCandidateError: train-0 reported accuracy as no finite number",
         "EvaluationError: the candidate's evaluation.json was not written",
     ],
 )

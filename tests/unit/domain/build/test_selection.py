@@ -64,7 +64,7 @@ def test_those_that_failed_or_did_not_report_are_passed_over_with_reasons() -> N
         "train-0 Failed: MemoryError",
         f'train-1 did not report accuracy: no line of the log matches the regex "{REGEX}", and '
         "/opt/ml/output/data/metrics.json has no number of that name",
-        "train-2 reported accuracy as nan",
+        "train-2 reported accuracy as nan, no finite number",
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sluice.domain.config.models import Train
 
 UNREPORTED = "did not report "
+NOT_FINITE = "no finite number"
 _SHOWN = 8
 _SUPERLATIVES = {"maximize": "highest", "minimize": "lowest"}
 
@@ -130,8 +131,8 @@ def _problem(train: Train, candidate: Trained) -> str | None:
         return f"{UNREPORTED}{objective}: {where}{_reported(metrics)}"
     value = metrics[objective]
     if value is None:
-        return f"reported {objective} as no finite number"
-    return None if math.isfinite(value) else f"reported {objective} as {value}"
+        return f"reported {objective} as {NOT_FINITE}"
+    return None if math.isfinite(value) else f"reported {objective} as {value}, {NOT_FINITE}"
 
 
 def unreported(train: Train, metric: str, problem: str | None = None) -> str:
