@@ -43,7 +43,7 @@ def end() -> dict[str, Any]:
     # What a queue's messages start from now on was not under way.
     if service._esms.has_any():
         service._ensure_poller()
-    return {**ended, "endpoints": endpoints.resume(CAUSE), "events": async_invocation.resume()}
+    return {**ended, "endpoints": endpoints.resume(CAUSE), "events": async_invocation.resume(CAUSE)}
 
 
 def _fail_executions() -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local.functions import create_function, create_queue, invoke, wait_for
+from local.functions import create_function, create_queue, invoke, receive, wait_for
 from local.hosting import Hosting
 from local.jobs import Jobs
 from local.pipelines import PASSING, Pipelines, callback
@@ -19,6 +19,7 @@ from sluice_local import host
 from sluice_local.cloud import LocalCloud
 from sluice_local.interrupted import CAUSE, ERROR
 from sluice_local.state.files import StateFiles
+from sluice_local.state.pickles import loads
 
 BUCKET = "kept-objects"
 LARGE = os.urandom(100_000)
@@ -49,11 +50,11 @@ def continued(state_dir: Path) -> Any:
     return json.loads((state_dir / "ready.json").read_text()).get("continued")
 
 
-def saved_jobs(state_dir: Path) -> bytes:
-    """The training jobs of the last save."""
+def saved(state_dir: Path, part: str) -> bytes:
+    """One part of the last save, such as its training jobs."""
     files = StateFiles(state_dir / "saved")
     parts = next(files.manifests(), {}).get("parts", {})
-    return files.get(parts["sagemaker training-job"]["digest"]) if parts else b""
+    return files.get(parts[part]["digest"]) if parts else b""
 
 
 def kill(cloud: LocalCloud) -> None:
@@ -170,6 +171,60 @@ def received(cloud: LocalCloud, url: str, number: int) -> set[str]:
     return set(found)
 
 
+SLEEPER = f"""
+import time, boto3
+from botocore.exceptions import ClientError
+def handler(event, context):
+    s3 = boto3.client("s3")
+    try:
+        s3.put_object(Bucket="{BUCKET}", Key=event, IfNoneMatch="*")
+    except ClientError:
+        return "slept before"
+    time.sleep(600)
+"""
+
+
+def invoke_sleepers(cloud: LocalCloud) -> str:
+    """Begin an invocation that may not be tried again, and one that may once; the queue of their outcomes."""
+    url, arn = create_queue(cloud, "outcomes")
+    for retries in range(2):
+        name = f"sleeper-{retries}"
+        create_function(cloud, name, SLEEPER, Timeout=900)
+        cloud.client("lambda").put_function_event_invoke_config(
+            FunctionName=name,
+            MaximumRetryAttempts=retries,
+            DestinationConfig={"OnFailure": {"Destination": arn}, "OnSuccess": {"Destination": arn}},
+        )
+        cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(name), InvocationType="Event")
+        cloud.client("s3").get_waiter("object_exists").wait(
+            Bucket=BUCKET, Key=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100}
+        )
+    return url
+
+
+def all_tried(events: bytes, number: int) -> bool:
+    """Tell whether so many events are saved, and an attempt at each is under way."""
+    tried = [is_tried for *_, is_tried in loads(events)] if events else []
+    return tried == [True] * number
+
+
+def ends_of_invocations(cloud: LocalCloud, url: str, number: int) -> list[tuple[str, str, int, str]]:
+    """Of so many invocations: function, condition, attempts, and the answer or the error's type."""
+    found = []
+
+    def enough() -> bool:
+        for message in receive(cloud, url, 1):
+            record = json.loads(message["Body"])
+            context, answer = record["requestContext"], record["responsePayload"]
+            answer = answer["errorType"] if isinstance(answer, dict) else answer
+            attempts = context["approximateInvokeCount"]
+            found.append((record["requestPayload"], context["condition"], attempts, answer))
+        return len(found) >= number
+
+    wait_for(enough, 20)
+    return found
+
+
 def test_after_a_kill_what_was_under_way_has_failed_and_what_is_torn_is_left_out(
     start: Callable[..., LocalCloud], state_dir: Path, unique: Callable[[str], str]
 ) -> None:
@@ -183,7 +238,9 @@ def test_after_a_kill_what_was_under_way_has_failed_and_what_is_torn_is_left_out
     run = pipelines.start()
     pipelines.step_in(run, "Wait", "Executing")
     job = Jobs(cloud, BUCKET, unique).start_training("import time; time.sleep(600)")
-    wait_for(lambda: job.encode() in saved_jobs(state_dir), 30)
+    outcomes = invoke_sleepers(cloud)
+    wait_for(lambda: job.encode() in saved(state_dir, "sagemaker training-job"), 30)
+    wait_for(lambda: all_tried(saved(state_dir, "events"), 2), 30)
     kill(cloud)
     (torn,) = (path for path in (state_dir / "saved/objects").iterdir() if path.read_bytes() == LARGE)
     torn.write_bytes(LARGE[:-1])
@@ -208,6 +265,13 @@ def test_after_a_kill_what_was_under_way_has_failed_and_what_is_torn_is_left_out
     assert [(step["StepName"], step["StepStatus"]) for step in listed] == [
         ("Wait", "Failed"),
         ("Pass", "Succeeded"),
+    ]
+    # An attempt that was lost counts: the one that may try again does so.
+    assert taken_up["events"] == 2
+    outcomes = outcomes.replace(cloud.endpoint_url, again.endpoint_url)
+    assert sorted(ends_of_invocations(again, outcomes, 2)) == [
+        ("sleeper-0", "RetriesExhausted", 1, "Runtime.ExitError"),
+        ("sleeper-1", "Success", 2, "slept before"),
     ]
     sagemaker.retry_pipeline_execution(PipelineExecutionArn=run)
     described = sagemaker.describe_pipeline_execution(PipelineExecutionArn=run)

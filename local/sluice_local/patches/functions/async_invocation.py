@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from ministack.core.responses import new_uuid, request_scope
 from ministack.services import eventbridge, sns, sqs
@@ -32,9 +32,9 @@ from sluice_local.state import stores
 
 _logger = logging.getLogger(__name__)
 _LATEST = "$LATEST"
-# (function's ARN, event) of each unfinished invocation, including those of the previous cloud.
-_underway: dict[str, tuple[str, Any]] = {}
-_restored: list[tuple[str, Any]] = []
+# Each unfinished event, and those of the previous cloud as they were saved.
+_underway: dict[str, _Event] = {}
+_restored: list[tuple[Any, ...]] = []
 _LONGEST_AGE_S = 21600
 
 
@@ -46,14 +46,14 @@ _running_lock = threading.Lock()
 def install(settings: Settings) -> None:
     """Send all asynchronous invocations through our queue, with as many threads as functions may run."""
 
-    def invoke_async(func: dict[str, Any], event: Any) -> None:
-        queued = _Event(func, event, contextvars.copy_context(), settings.async_retry_delays_s)
-        _underway[queued.request_id] = (queued.arn, event)
-        _queue.put(queued.flow, queued)
-
-    service.invoke_async_with_retry = invoke_async
+    _Event.delays_s = settings.async_retry_delays_s
+    service.invoke_async_with_retry = lambda func, payload: _enqueue(_Event(func, payload))
     sns._lambda_svc = _Asynchronously()
-    stores.register("events", lambda: [*list(_underway.values()), *_restored], _restored.extend)
+    stores.register(
+        "events",
+        lambda: [*(event.saved() for event in list(_underway.values())), *_restored],
+        _restored.extend,
+    )
     for name in ("_event_invoke_config", "_get_event_invoke_config", "_delete_event_invoke_config"):
         setattr(service, name, _of_latest(getattr(service, name)))
     put = service._put_event_invoke_config
@@ -76,13 +76,22 @@ class _Asynchronously:
 class _Event:
     """An event on its way to a function."""
 
+    # Between attempts, as settings have them.
+    delays_s: ClassVar[tuple[float, ...]] = ()
+
     func: dict[str, Any]
     payload: Any
-    context: contextvars.Context
-    delays_s: tuple[float, ...]
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
     request_id: str = field(default_factory=new_uuid)
     queued_at: float = field(default_factory=time.monotonic)
     attempts: int = 0
+    # Whether an attempt is under way.
+    is_tried: bool = False
+    # The last attempt's, of an event whose attempt ended with the previous cloud.
+    lost: dict[str, Any] | None = None
+
+    def saved(self) -> tuple[str, Any, int, bool]:
+        return self.arn, self.payload, self.attempts, self.is_tried
 
     @property
     def config(self) -> dict[str, Any]:
@@ -111,6 +120,15 @@ class _Event:
             and max(_running[self.arn], concurrency.in_use(self.config)) >= reserved
             and time.monotonic() - self.queued_at <= _LONGEST_AGE_S
         )
+
+
+def _saved() -> list[tuple[Any, ...]]:
+    return [*(event.saved() for event in list(_underway.values())), *_restored]
+
+
+def _enqueue(event: _Event) -> None:
+    _underway[event.request_id] = event
+    _queue.put(event.flow, event)
 
 
 def _work() -> None:
@@ -147,8 +165,7 @@ def _attempt(event: _Event) -> float | None:
             return None
         result: dict[str, Any] = {}
         if time.monotonic() - event.queued_at <= longest_s:
-            event.attempts += 1
-            result = service._execute_function(current, event.payload)
+            result = _result(event, current)
             condition = "RetriesExhausted" if result.get("error") else "Success"
             if condition != "Success" and event.attempts <= len(delays_s):
                 delay_s = delays_s[event.attempts - 1]
@@ -162,14 +179,37 @@ def _attempt(event: _Event) -> float | None:
     return None
 
 
-def resume() -> int:
-    """Invoke again for unfinished events of the previous cloud; returns their number."""
+def _result(event: _Event, func: dict[str, Any]) -> dict[str, Any]:
+    """Return what an attempt came to: one that ended with the previous cloud failed."""
+    if event.lost is not None:
+        result, event.lost = event.lost, None
+        return result
+    event.attempts += 1
+    event.is_tried = True
+    try:
+        found: dict[str, Any] = service._execute_function(func, event.payload)
+    finally:
+        event.is_tried = False
+    return found
+
+
+def resume(cause: str) -> int:
+    """Go on with unfinished events of the previous cloud; returns their number.
+
+    An attempt that was under way failed, as one whose environment is lost does on AWS: it counts.
+    """
     unfinished, _restored[:] = list(_restored), []
-    for arn, event in unfinished:
+    for arn, payload, *tried in unfinished:
         func, config, _name = service._get_func_record_for_ref(arn)
         if func and config:
             with request_scope(*service._account_region_from_function_config(config)):
-                service.invoke_async_with_retry(service._execution_record_for_config(func, config), event)
+                event = _Event(service._execution_record_for_config(func, config), payload)
+                # Versions before 2026-11-30 saved no attempts.
+                event.attempts, was_tried = tried or (0, False)
+                if was_tried:
+                    body = {"errorType": "Runtime.ExitError", "errorMessage": cause}
+                    event.lost = {"error": True, "body": body}
+                _enqueue(event)
     return len(unfinished)
 
 
