@@ -58,7 +58,8 @@ def test_a_script_that_takes_more_memory_than_lambda_gives_goes_on_on_sagemaker(
     steps = steps_of(loop, run)
     assert steps["prepare"].get("backend") == "lambda"
     assert steps["train-0"].get("backend") == "sagemaker"
-    assert steps["train-0"]["backend_reason"] == "sagemaker: on Lambda it was ended for want of memory"
+    moved = "sagemaker: on Lambda it was ended for want of memory: its function has 1769 MB"
+    assert steps["train-0"]["backend_reason"] == moved
 
 
 HOSTILE = """

@@ -229,7 +229,10 @@ def test_the_first_word_about_an_end_counts(jobs: FunctionJobs, aws: Aws) -> Non
     assert jobs.record_end(NAME, secret, FunctionEnd("no memory", "memory")) is True
     assert jobs.record_end(NAME, secret, FunctionEnd("another")) is True
     described = jobs.describe("processing_job", NAME) or {}
-    assert (described["FailureReason"], described["LimitReached"]) == ("no memory", "memory")
+    assert (described["FailureReason"], described["LimitReached"]) == (
+        "no memory: its function has 1769 MB",
+        "memory",
+    )
     assert described["Usage"]["peak_memory_mb"] == 1769
 
 

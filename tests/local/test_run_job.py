@@ -175,7 +175,7 @@ def test_a_script_that_takes_all_memory_ends_in_that_reason(jobs: LambdaJobs) ->
     assert jobs.jobs.record_end("memory", order["secret"], end) is True
     described = jobs.ended(request)
     assert (described["ProcessingJobStatus"], described["LimitReached"]) == ("Failed", "memory")
-    assert described["FailureReason"] == "it was ended for want of memory"
+    assert described["FailureReason"] == f"it was ended for want of memory: its function has {MEMORY_MB} MB"
     assert jobs.log("memory") == ["began"]
 
 

@@ -304,10 +304,11 @@ def _failed(held: Mapping[str, Any], claim: Mapping[str, Any] | None, end: Funct
     # However late anybody looks, Lambda ended it when its time was over.
     ended = min(now, started + claim["timeout_s"]) if claim else now
     field = _FIELDS[held["kind"]]
+    has = f": its function has {held['memory_mb']} MB" if end.limit == "memory" else ""
     return {
         "status": "Failed",
         "secondary_status": "Failed",
-        "reason": end.reason,
+        "reason": f"{end.reason}{has}",
         "limit": end.limit,
         "changes": {f"{field}StartTime": started, f"{field}EndTime": ended},
         "usage": {

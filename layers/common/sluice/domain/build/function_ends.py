@@ -37,5 +37,5 @@ def advice(limit: Limit | None) -> str:
     """Say what to do about a limit in pipeline.yaml, for who named Lambda there."""
     if limit is None:
         return ""
-    more = " or a greater compute.memory_mb" if limit == "memory" else ""
+    more = ", or give a greater compute.memory_mb" if limit == "memory" else ""
     return f" (a limit of Lambda: set compute.backend to auto or sagemaker{more})"
