@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.domain.build.backends import SIZES_MB, Facts, choose
+from sluice.domain.build.backends import MEMORY_MAX_MB, SIZES_MB, Facts, choose
 from sluice.domain.config.models import TrainCompute
 
 
@@ -59,7 +59,7 @@ def compute(**given: Any) -> TrainCompute:
             {"data_bytes": 2 * 10**9},
             "sagemaker",
             0,
-            "sagemaker: 2,000 MB of data may need more memory than Lambda has",
+            "sagemaker: 2,000 MB of data may need 15,859 MB of memory, Lambda has 10240",
         ),
         (
             {"memory_mb": 1000},
@@ -83,6 +83,42 @@ def compute(**given: Any) -> TrainCompute:
             "sagemaker: a run before reached Lambda's limit of memory",
         ),
         ({}, {"peak_memory_mb": 2000}, "lambda", 3008, "lambda: 1 kB of data, at most 15 minutes"),
+        # What the stack has, where that is not Lambda's most.
+        (
+            {"memory_mb": 5000},
+            {"largest_mb": 6144},
+            "lambda",
+            6144,
+            "lambda: 1 kB of data, at most 15 minutes",
+        ),
+        (
+            {"backend": "lambda"},
+            {"data_bytes": 10**12, "largest_mb": 6144},
+            "lambda",
+            6144,
+            "lambda: pipeline.yaml says so",
+        ),
+        (
+            {"memory_mb": 6000},
+            {"largest_mb": 3008},
+            "sagemaker",
+            0,
+            "sagemaker: memory_mb is 6000, the stack's LargeJobMemoryMB is 3008",
+        ),
+        (
+            {},
+            {"peak_memory_mb": 2400, "largest_mb": 3008},
+            "sagemaker",
+            0,
+            "sagemaker: a run before held 2400 MB, so it may need 3120, the stack's LargeJobMemoryMB is 3008",
+        ),
+        (
+            {},
+            {"data_bytes": 500 * 10**6, "largest_mb": 3008},
+            "sagemaker",
+            0,
+            "sagemaker: 500 MB of data may need 4,415 MB of memory, the stack's LargeJobMemoryMB is 3008",
+        ),
     ],
 )
 def test_the_choice(
@@ -105,7 +141,7 @@ def test_a_function_has_what_is_declared_or_measured_and_more_data_never_get_les
     choice = choose(asked, Facts(data_bytes=data_bytes, peak_memory_mb=peak_mb))
     more = choose(asked, Facts(data_bytes=data_bytes * 2, peak_memory_mb=peak_mb))
     assert choice.reason.startswith(f"{choice.backend}: ")
-    assert (choice.memory_mb in SIZES_MB) == (choice.backend == "lambda")
+    assert (choice.memory_mb in (*SIZES_MB, MEMORY_MAX_MB)) == (choice.backend == "lambda")
     if choice.backend == "lambda" and backend == "auto":
         assert choice.memory_mb >= (declared_mb or peak_mb or 0)
     if choice.backend == "lambda" == more.backend:

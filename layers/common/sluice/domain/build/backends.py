@@ -6,6 +6,7 @@ Lambda's limits are those of its documentation: 10,240 MB of memory with 6 vCPUs
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from sluice.catalog.records.builds import Backend
     from sluice.domain.config.models import Compute
 
-# The functions that run jobs: with one vCPU; the most that every account may have; Lambda's most.
-SIZES_MB = (1769, 3008, 10240)
+# The functions that run jobs: with one vCPU; the most that every account may have; the stack's largest one.
+SIZES_MB = (1769, 3008)
+# Lambda's most.
+MEMORY_MAX_MB = 10240
 # A job is told to end so long before Lambda ends it, to upload what it has.
 RUNTIME_S = 880
 DISK_BYTES = 10 * 2**30
@@ -45,6 +48,8 @@ class Facts:
     # Of the step's last job on Lambda: its greatest memory, and which of Lambda's limits ended it.
     peak_memory_mb: int | None = None
     limit_reached: str | None = None
+    # Of the stack's largest function for jobs (LargeJobMemoryMB).
+    largest_mb: int = MEMORY_MAX_MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ def choose(compute: Compute, facts: Facts) -> Choice:
         return Choice("sagemaker", 0, "sagemaker: pipeline.yaml says so")
     size = _size_mb(compute, facts)
     if compute.backend == "lambda":
-        return Choice("lambda", size or SIZES_MB[-1], "lambda: pipeline.yaml says so")
+        return Choice("lambda", size or facts.largest_mb, "lambda: pipeline.yaml says so")
     obstacle = _obstacle(compute, facts)
     if obstacle or size is None:
         return Choice("sagemaker", 0, f"sagemaker: {obstacle or _too_large(compute, facts)}")
@@ -92,9 +97,10 @@ def _obstacle(compute: Compute, facts: Facts) -> str | None:
 
 
 def _size_mb(compute: Compute, facts: Facts) -> int | None:
-    """Return the least size that suffices; None if none does."""
+    """Return the least size of the stack that suffices; None if none does."""
     needed = _needed_mb(compute, facts)
-    return next((size for size in SIZES_MB if size >= needed), None)
+    sizes = [size for size in (*SIZES_MB, facts.largest_mb) if size <= facts.largest_mb]
+    return next((size for size in sizes if size >= needed), None)
 
 
 def _needed_mb(compute: Compute, facts: Facts) -> float:
@@ -107,9 +113,16 @@ def _needed_mb(compute: Compute, facts: Facts) -> float:
 
 
 def _too_large(compute: Compute, facts: Facts) -> str:
+    needed = math.ceil(_needed_mb(compute, facts))
     if compute.memory_mb:
-        return f"memory_mb is {compute.memory_mb}, Lambda has {SIZES_MB[-1]}"
-    return f"{wording.size(facts.data_bytes)} of data may need more memory than Lambda has"
+        wanted = f"memory_mb is {compute.memory_mb}"
+    elif facts.peak_memory_mb:
+        wanted = f"a run before held {facts.peak_memory_mb} MB, so it may need {needed}"
+    else:
+        wanted = f"{wording.size(facts.data_bytes)} of data may need {needed:,} MB of memory"
+    if needed > MEMORY_MAX_MB:
+        return f"{wanted}, Lambda has {MEMORY_MAX_MB}"
+    return f"{wanted}, the stack's LargeJobMemoryMB is {facts.largest_mb}"
 
 
 def _span(seconds: int) -> str:

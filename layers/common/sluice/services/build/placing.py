@@ -72,18 +72,14 @@ def place(cloud: Cloud, wanted: WantedJob, job_name: str) -> Placement:
         data_bytes=wanted.dataset.size_bytes if wanted.dataset else 0,
         environment_bytes=found.environment.unpacked_bytes if found.environment else 0,
         environment_problem=problem,
+        largest_mb=cloud.lambda_jobs.largest_mb,
         **(_last_time(cloud, wanted.former_step) if _is_alike(wanted) else {}),
     )
     choice = choose(compute, facts)
     if choice.backend == "sagemaker":
         return Placement(choice, packages=found.record)
-    largest_mb = cloud.lambda_jobs.largest_mb
-    if compute.backend == "auto" and choice.memory_mb > largest_mb:
-        problem = f"it may need {choice.memory_mb} MB, LargeJobMemoryMB of the stack is {largest_mb}"
-    if problem is not None and compute.backend == "lambda":
-        raise RequestRefusedError(f"compute.backend is lambda, and {problem}: set it to auto or sagemaker")
     if problem is not None:
-        return Placement(Choice("sagemaker", 0, f"sagemaker: {problem}"), packages=found.record)
+        raise RequestRefusedError(f"compute.backend is lambda, and {problem}: set it to auto or sagemaker")
     digest = str(found.environment.digest if found.environment else "")
     archive = {"uri": environment_archive(cloud.artifact_bucket, digest), "digest": digest}
     room = Room(task.pipeline, choice.memory_mb, archive)
