@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from sluice.catalog import keys
 from sluice.catalog.changes import recalls as changes
 from sluice.catalog.records.recalls import Recall
-from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.failures import ConflictError
 from sluice.lazy import dataclass
 from sluice.services import building
-from sluice.services.data import arrivals, datasets
+from sluice.services.data import arrivals
 from sluice.services.timeline import note
 
 if TYPE_CHECKING:
     from sluice.catalog.records.arrivals import Arrival
+    from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
     from sluice.ports import Cloud
 
 _ATTEMPTS = 5
@@ -95,6 +95,8 @@ def _recall(cloud: Cloud, wanted: Wanted, sha256: str) -> Recall:
 
 def _held(cloud: Cloud, wanted: Wanted) -> Iterator[Arrival]:
     """Yield the arrivals with a recalled content: of the key, of what waits, and of the last data set."""
+    from sluice.services.data import datasets  # who registers a model reads none
+
     state = building.find_pipeline(cloud, wanted.pipeline)
     version = state.dataset_version if state else None
     held = datasets.find_manifest(cloud, wanted.pipeline, version).objects if version else ()
@@ -127,7 +129,7 @@ def without(manifest: DatasetManifest, recalled: Mapping[str, Recall]) -> Datase
     """Return a data set without recalled contents."""
     if not recalled:
         return manifest
-    return DatasetManifest.of(obj for obj in manifest.objects if obj.sha256 not in recalled)
+    return manifest.of(obj for obj in manifest.objects if obj.sha256 not in recalled)
 
 
 def set_aside_waiting(cloud: Cloud, found: Iterable[Arrival], recalled: Mapping[str, Recall]) -> bool:
@@ -145,6 +147,8 @@ def held_in(cloud: Cloud, pipeline: str, version: str) -> list[str]:
     recalled = {each.sha256 for each in find(cloud, pipeline)}
     if not recalled:
         return []
+    from sluice.services.data import datasets  # as above
+
     manifest = datasets.find_manifest(cloud, pipeline, version)
     return [obj.key for obj in manifest.objects if obj.sha256 in recalled]
 
