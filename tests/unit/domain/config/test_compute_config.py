@@ -57,7 +57,7 @@ def test_what_sagemaker_takes_is_taken(config_text: str, step: str, compute: str
         ("prepare", "{data_distribution: ShardedByS3Key}", "did you mean 'sharded_by_s3_key'?"),
         ("evaluate", "{instance_count: 2}", "evaluate.compute.instance_count is no field here"),
         ("prepare", "{spot: {max_wait_s: 7200}}", "prepare.compute.spot is no field here"),
-        ("train", "{backend: lambda, instance_count: 2}", "as Lambda has not 2 instances"),
+        ("train", "{backend: lambda, instance_count: 2}", "as only SageMaker has 2 instances"),
         ("train", "{backend: lambda, max_runtime_s: 3600}", "max_runtime_s is 3600 beside backend lambda"),
         ("train", "{backend: lambda, memory_mb: 20000}", "memory_mb is 20000 beside backend lambda"),
         ("train", "{environment: {SM_MODEL_DIR: x}}", "environment.SM_MODEL_DIR is reserved"),

@@ -35,7 +35,7 @@ def _on_its_backend(compute: Compute, loc: tuple[str, ...]) -> Iterator[Breach]:
     if compute.backend != "lambda":
         return
     if needed := compute.needs_sagemaker:
-        expected = f"sagemaker or auto, as Lambda has not {needed}"
+        expected = f"sagemaker or auto, as only SageMaker has {needed}"
         yield Breach((*loc, "backend"), "is lambda", expected)
     for field, most in _LAMBDA_HAS.items():
         if (given := getattr(compute, field) or 0) > most:
