@@ -15,7 +15,7 @@ from sluice.services.views import pipelines
 from sluice_cli import lineage_tree, lookup
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
-from sluice_cli.output import escape, hint, out, short
+from sluice_cli.output import hint, out, short
 from sluice_cli.release_commands import MODEL_HELP
 from sluice_cli.target import Target
 
@@ -100,8 +100,6 @@ def _the_dataset(target: Target, version: str) -> tuple[str, str]:
 
 def _print_model(found: dict[str, Any]) -> None:
     out.print(lineage_tree.of_model(found))
-    if not found["manifest"]["is_intact"]:
-        out.print(f"[red]differs[/] the run manifest {escape(found['manifest']['uri'])}: it was changed")
     hint(f"next: `sluice manifest verify {found['model']}` reads all of it again")
 
 
@@ -118,7 +116,7 @@ def _print_object(found: dict[str, Any]) -> None:
     if not found["dataset_versions"]:
         out.print("no data set version holds it")
     for version in found["missing"]:
-        out.print(f"[yellow]unknown[/] data set {short(version)}: its list of objects is gone")
+        out.print(f"[yellow]unknown[/] data set {short(version)}: its list of objects is lost")
     _say_whether_indexed(found)
     if found["next_after"]:
         where = f"--object {shlex.quote(found['key'])} --after {shlex.quote(found['next_after'])}"

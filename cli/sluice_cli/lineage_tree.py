@@ -103,7 +103,7 @@ def _add_dataset(node: Tree, dataset: Mapping[str, Any]) -> None:
 
 def _add_objects(node: Tree, shown: Sequence[Mapping[str, Any]] | None, total: int | None) -> None:
     if shown is None:
-        node.add(_plain("its list of objects is gone"))
+        node.add(_plain("its list of objects is lost"))
         return
     for obj in shown[:_SHOWN]:
         new = " (new)" if obj.get("is_new") else ""

@@ -94,8 +94,8 @@ def verify_manifest(
     """
     target = context.obj.target()
     arn = lookup.model_arn(target, model)
-    _, run, stored = views.find_manifest(target.cloud, arn)
-    found, checks = verifying.plan(target.cloud, arn, run, stored, with_data=with_data)
+    _, run = views.find_run(target.cloud, arn)
+    found, checks = verifying.plan(target.cloud, arn, run, with_data=with_data)
     total = len(found) + len(checks)
     with err.status("reading") as status:
         for finding in verifying.run_all(checks):

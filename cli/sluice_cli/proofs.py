@@ -55,14 +55,14 @@ def verify_manifest(demo: Demo, step: Step) -> None:
     """Hash again all that the live model's manifest names: artifacts, code, and each object of its data."""
     cloud = demo.target.cloud
     arn = lookup.model_arn(demo.target, f"{demo.pipeline}/{demo.live_version}")
-    _, run, stored = lineage.find_manifest(cloud, arn)
-    known, checks = verifying.plan(cloud, arn, run, stored)
+    _, run = lineage.find_run(cloud, arn)
+    known, checks = verifying.plan(cloud, arn, run)
     found = [*known, *verifying.run_all(checks)]
-    tree = lineage.model(cloud, arn)
     demo.manifest_verified = all(finding.is_sound for finding in found)
     changed = ", ".join(finding.name for finding in found if not finding.is_sound)
     demo.expect(demo.manifest_verified, f"v{demo.live_version} is not what its manifest says: {changed}")
     step.detail = f"v{demo.live_version}: {len(found)} things, all intact"
+    tree = lineage.model(cloud, arn)
     demo.after(lambda: out.print(lineage_tree.of_model(tree)))
 
 

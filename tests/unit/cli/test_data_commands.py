@@ -19,8 +19,9 @@ from command_world import Hearing
 from sluice.catalog import keys
 from sluice.catalog.changes.data import add_dataset, index_dataset
 from sluice.catalog.records.data import Dataset
+from sluice.domain.failures import MissingError
 from sluice.domain.times import from_iso, to_iso
-from sluice.services.views import data, uploads
+from sluice.services.views import data, lineage, uploads
 from sluice_cli import data_commands, data_release, gates_commands, lookup, main, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -164,6 +165,21 @@ def test_a_manifest_that_was_changed_is_noticed(world: World, target: Target) ->
         lookup.the_dataset_version(target, PIPELINE, world.catalog_run()["dataset_version"]),
     )
     assert (found["is_manifest_intact"], found["is_intact"]) == (False, False)
+
+
+@pytest.mark.parametrize("stored", [b"{", b"\xff", b'{"object": []}', b'{"objects": [{"kex": "k"}]}', b"[]"])
+def test_a_manifest_that_is_no_list_any_more_is_told(world: World, target: Target, stored: bytes) -> None:
+    world.build("a.csv")
+    item = world.dataset(world.catalog_run()["dataset_version"])
+    world.cloud.objects.write(item["manifest_uri"], stored)
+    row = lookup.the_dataset_version(target, PIPELINE, world.catalog_run()["dataset_version"])
+    found = data.verify(target.cloud, PIPELINE, row)
+    assert (found["is_manifest_intact"], found["is_intact"], found["objects"]) == (False, False, [])
+    with pytest.raises(MissingError, match="was changed, and cannot be read"):
+        data.dataset(target.cloud, PIPELINE, row)
+    traced = lineage.of_object(target.cloud, PIPELINE, f"{PIPELINE}/a.csv")
+    assert traced["missing"] == [world.catalog_run()["dataset_version"]]
+    assert lineage.dataset(target.cloud, PIPELINE, traced["missing"][0])["shown"] is None
 
 
 def test_what_was_set_aside_is_listed_until_it_is_replaced(world: World, target: Target) -> None:

@@ -14,6 +14,7 @@ from build_world import PIPELINE, ROWS, RUN, Invoke, World
 from command_world import Stack
 from sluice.catalog import keys
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
+from sluice.domain.failures import MissingError
 from sluice.services.views import lineage
 from sluice_cli import lookup, main
 from sluice_cli.errors import CommandError
@@ -76,7 +77,6 @@ def test_a_models_tree_names_all_that_it_was_made_of(world: World) -> None:
 
 def test_a_models_json_has_the_whole_chain(world: World) -> None:
     found = answer("reviews/2")
-    assert found["manifest"]["is_intact"] is True
     assert found["project"]["source"]["commit"] == "c" * 40
     assert [each["model"] for each in found["champions"]] == ["reviews/1"]
     assert {obj["key"] for obj in found["dataset"]["shown"]} == {"reviews/a.csv", "reviews/b.csv"}
@@ -85,11 +85,14 @@ def test_a_models_json_has_the_whole_chain(world: World) -> None:
     assert [each["name"] for each in steps["train-1"]["artifacts"]] == ["model"]
 
 
-def test_a_manifest_that_was_changed_is_told(world: World) -> None:
+def test_a_manifest_that_was_changed_is_not_followed(world: World) -> None:
     uri = world.catalog_run()["manifest_uri"]
     world.cloud.objects.write(uri, world.cloud.objects.read(uri) + b" ")
-    assert "differs" in call("reviews/1").stdout
-    assert answer("reviews/1")["manifest"]["is_intact"] is False
+    for how in ([], ["--json"], ["--openlineage"]):
+        with pytest.raises(MissingError, match="the run manifest was changed"):
+            call("reviews/1", *how)
+    (champion,) = answer("reviews/2")["champions"]
+    assert "was changed" in champion["problem"]
 
 
 def test_openlineage_events_are_lines_of_json(world: World) -> None:
@@ -207,5 +210,4 @@ def test_a_model_of_a_former_format_is_told_with_what_its_manifest_has(world: Wo
     text = call("reviews/1").stdout
     assert "run reviews-00001 (cause unknown, by ?)" in text
     assert "no git commit: an older push recorded none" in text
-    assert answer("reviews/1")["manifest"]["is_intact"] is True
     assert len(call("reviews/1", "--openlineage").stdout.splitlines()) >= 8

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -152,15 +154,60 @@ def test_a_manifest_and_a_package_are_held_to_the_runs_item(world: World) -> Non
     assert found[f"package {world.catalog_run()['model_package_arn']}"] == "gone"
 
 
-def test_environments_are_read_by_their_digest(world: World) -> None:
-    import hashlib
+@contextmanager
+def flipped(world: World, uri: str, at: int) -> Iterator[None]:
+    """Flip a bit of a byte of an object's, for a while."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    stored = world.cloud.objects.buckets[bucket][key][-1]
+    before = bytes(stored.data)
+    stored.data = before[:at] + bytes([before[at] ^ 1]) + before[at + 1 :]
+    yield
+    stored.data = before
 
+
+def test_of_a_changed_manifest_nothing_is_followed_whatever_byte_it_was(world: World) -> None:
+    uri = world.catalog_run()["manifest_uri"]
+    for at in range(0, len(world.cloud.objects.read(uri)), 97):
+        with flipped(world, uri, at):
+            code, found = conditions()
+        assert (code, found[f"manifest {uri}"]) == (3, "differs")
+        assert {key.partition(" ")[0] for key in found} == {"manifest", "package"}
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    del world.cloud.objects.buckets[bucket][key]
+    result = call("verify", "reviews/1")
+    assert result.exit_code == 3
+    assert f"gone manifest {uri}: so what it named was not read" in result.stdout
+
+
+def test_a_list_of_objects_is_found_to_be_changed_whatever_byte_it_was(world: World) -> None:
+    version = world.catalog_run()["dataset_version"]
+    folder = f"s3://{fakes.ARTIFACT_BUCKET}/datasets/{PIPELINE}/segments/"
+    head = json.loads(world.cloud.objects.read(world.dataset(version)["manifest_uri"]))
+    uri = f"{folder}{head['segments'][0]['digest']}.json"
+    for at in range(0, len(world.cloud.objects.read(uri)), 13):
+        with flipped(world, uri, at):
+            code, found = conditions()
+        assert (code, found[f"dataset {version}"]) == (3, "differs")
+    assert conditions()[0] == 0
+
+
+def test_two_digests_are_told_by_digits_that_differ(world: World) -> None:
+    uri, sha256 = world.catalog_run()["manifest_uri"], world.catalog_run()["manifest_sha256"]
+    other = sha256[:-1] + ("0" if sha256[-1] != "0" else "1")
+    world.cloud.catalog.update(keys.run_key(PIPELINE, RUN), {"manifest_sha256": other})
+    text = call("verify", "reviews/1").stdout
+    assert f"differs manifest {uri}: its sha256 is {sha256}, not {other}, so" in text
+
+
+def test_environments_are_read_by_their_digest(world: World) -> None:
     archive = b"packages"
     digest = hashlib.sha256(archive).hexdigest()
     uri = world.catalog_run()["manifest_uri"]
     document = manifest(world)
     document["environments"][0]["environment"] = digest
     data = json.dumps(document).encode()
+    sha256 = hashlib.sha256(data).hexdigest()
+    world.cloud.catalog.update(keys.run_key(PIPELINE, RUN), {"manifest_sha256": sha256})
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     world.cloud.objects.buckets[bucket][key][0].data = data
     assert conditions()[1][f"environment {digest}"] == "gone"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
 from datetime import timedelta
@@ -198,6 +199,18 @@ def test_an_approver_sees_whose_name_stands_under_which_digests(built: build_wor
     for digest in (run["manifest_sha256"], run["dataset_version"], run["project_version"]):
         assert digest in shown.words
     assert [form["action"] for form in shown.forms] == ["/acts/approve", "/acts/reject"]
+
+
+def test_a_model_of_changes_that_nobody_committed_says_so(
+    cloud: fakes.Cloud, invoke: build_world.Invoke
+) -> None:
+    world = build_world.World(cloud, invoke)
+    world.push()
+    project = keys.project_key(BUILDS, world.pipeline["project_version"])
+    cloud.catalog.update(project, {"source": {"commit": "c" * 40, "branch": "main", "is_clean": False}})
+    assert world.build("a.csv") == "registered"
+    told = "commit cccccccccccc on main with changes that are not committed"
+    assert page(cloud, f"/models/{BUILDS}/1").words.count(told) == 2
 
 
 def test_without_a_person_behind_it_a_page_has_commands_in_place_of_forms(
@@ -440,8 +453,10 @@ def test_models_are_compared_by_what_their_runs_had(built: build_world.World) ->
         document = {"environments": [{"steps": [], "python": "3.10", "packages": {"numpy": "1.0"}}]}
         packages = {"numpy": f"2.{number}", "pandas": "3.0"}
         document["environments"].append({"steps": ["train-1"], "python": "3.11", "packages": packages})
-        built.cloud.objects.write(uri, json.dumps(document).encode())
-        catalog.update(keys.run_key(BUILDS, run_id), {**keys.without_key(run), "manifest_uri": uri})
+        stored = json.dumps(document).encode()
+        built.cloud.objects.write(uri, stored)
+        now = {"manifest_uri": uri, "manifest_sha256": hashlib.sha256(stored).hexdigest()}
+        catalog.update(keys.run_key(BUILDS, run_id), {**keys.without_key(run), **now})
         for step in catalog.query(keys.steps_partition(RUN)):
             catalog.update(keys.step_key(run_id, keys.step_of(step)), keys.without_key(step))
     second = built.cloud.registry.by_arn[arn.removesuffix("/1") + "/2"] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -152,6 +153,19 @@ def require_dataset(cloud: Cloud, pipeline: str, version: str) -> Dataset:
 def find_run(cloud: Cloud, pipeline: str, run_id: str) -> Run | None:
     item = cloud.catalog.get(keys.run_key(pipeline, run_id))
     return Run.of(item) if item else None
+
+
+def read_manifest(cloud: Cloud, run: Run) -> bytes:
+    """Return the run manifest as it was written; raises MissingError if there is none, or another."""
+    if run.manifest_uri is None:
+        raise MissingError(f"{run.run_id} has no run manifest")
+    try:
+        stored = cloud.objects.read(run.manifest_uri)
+    except FileNotFoundError:
+        raise MissingError(f"the run manifest is gone: {run.manifest_uri}") from None
+    if hashlib.sha256(stored).hexdigest() != run.manifest_sha256:
+        raise MissingError(f"the run manifest was changed, so nothing it says counts: {run.manifest_uri}")
+    return stored
 
 
 def find_steps(cloud: Cloud, run_id: str) -> list[Step]:

@@ -11,6 +11,7 @@ from sluice.console.pages import links
 from sluice.console.pages.frame import of_pipeline
 from sluice.console.rendering import Page
 from sluice.domain import wording
+from sluice.domain.build import sources
 from sluice.quality.report.gate_views import SLICES_SHOWN, gate_views
 
 _VERDICTS = {
@@ -38,6 +39,7 @@ def page(view: Mapping[str, Any]) -> Page:
             "verdict": verdict,
             "is_pending": view["approval_status"] == "PendingManualApproval",
             "signed": _signed(view),
+            "source": sources.described(view["made"]["project"]["source"]) if view["made"] else "",
             "metrics": _metrics(view["measured"]),
             "gates": gate_views(document),
             "slices_shown": SLICES_SHOWN,
@@ -55,8 +57,6 @@ def _signed(view: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         return []
     dataset, project, image = made["dataset"], made["project"], made["image"]
     rows = words.count_of(dataset["rows"], "row") if dataset["rows"] is not None else "unknown rows"
-    source = project["source"] or {}
-    commit = source.get("commit")
     found = [
         (
             "run manifest",
@@ -65,7 +65,7 @@ def _signed(view: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ),
         ("model", signed["model_sha256"], "the bytes that will serve"),
         ("data set", dataset["version"], f"{words.count_of(dataset['objects'], 'object')}, {rows}"),
-        ("project", project["version"], f"commit {commit}" if commit else "no git commit is known"),
+        ("project", project["version"], sources.described(project["source"])),
         ("image", image["digest"] or image["uri"], "what it runs in"),
     ]
     return [(what, str(digest), note) for what, digest, note in found if digest]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -38,13 +37,7 @@ def read_manifest(cloud: Cloud, pipeline: str, run_id: str) -> dict[str, Any]:
     run = building.find_run(cloud, pipeline, run_id)
     if run is None or run.manifest_uri is None:
         raise MissingError(f"{run_id} registered no model, so it has no manifest to go by")
-    try:
-        stored = cloud.objects.read(run.manifest_uri)
-    except FileNotFoundError:
-        raise MissingError(f"the run manifest is gone: {run.manifest_uri}") from None
-    if hashlib.sha256(stored).hexdigest() != run.manifest_sha256:
-        raise MissingError(f"the run manifest was changed: {run.manifest_uri}")
-    document: dict[str, Any] = json.loads(stored)
+    document: dict[str, Any] = json.loads(building.read_manifest(cloud, run))
     return document
 
 

@@ -21,6 +21,9 @@ from sluice.services.side_by_side import on_each, together
 if TYPE_CHECKING:
     from sluice.ports import Cloud, Piece
 
+# What reading a version raises whose files were changed to what is no version, and also if they are gone.
+DAMAGED = (ValueError, KeyError, TypeError)
+UNREADABLE = (FileNotFoundError, *DAMAGED)
 _JSON = "application/json"
 
 

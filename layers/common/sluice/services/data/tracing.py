@@ -42,7 +42,7 @@ class Holding:
 class Holdings:
     """A page of versions that hold an object, oldest first.
 
-    `after` is where the next page begins. `missing` are versions whose files are gone.
+    `after` is where the next page begins. `missing` are versions whose files are gone or damaged.
     """
 
     found: Sequence[Holding]
@@ -85,10 +85,14 @@ def holding(
     heads = on_each(page, lambda each: search.stored(each[1]))
     found, missing = list[Holding](), list[str]()
     for (created_at, version), stored in zip(page, heads, strict=True):
+        try:
+            held = None if stored is None else search.look(version, stored)
+        except datasets.UNREADABLE:
+            stored = held = None
         if stored is None:
             missing.append(version)
             search.unknown.add(version)
-        elif held := search.look(version, stored):
+        elif held:
             found.append(Holding(version, created_at, held))
     return Holdings(found, "#".join(page[-1]) if rest else None, missing)
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 # `unhashed` is there, with its size, under its version, but its manifest has no digest of it.
 Condition = Literal["intact", "unhashed", "differs", "gone"]
 _SOUND = ("intact", "unhashed")
+_DIGITS = 12
 _READERS = 8
+_UNREAD = "was not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,16 @@ class Finding:
 Check = Callable[[], Finding]
 
 
-def plan(
-    cloud: Cloud, arn: str, run: Run, stored: bytes, *, with_data: bool = True
-) -> tuple[list[Finding], list[Check]]:
-    """Return what is known at once, and the checks that read objects; `stored` is the run manifest."""
+def plan(cloud: Cloud, arn: str, run: Run, *, with_data: bool = True) -> tuple[list[Finding], list[Check]]:
+    """Return what is known at once, and the checks that read objects.
+
+    Of a run manifest that is not the one that was written, nothing is followed: it may name anything.
+    """
+    manifest, stored = _manifest(cloud, run)
+    known = [manifest, *_package(cloud, arn, run)]
+    if not manifest.is_sound:
+        return known, []
     document = json.loads(stored)
-    known = [_manifest(run, stored), *_package(cloud, arn, run)]
     checks: list[Check] = [partial(_artifact, cloud, each) for each in document["artifacts"]]
     checks.append(partial(_project, cloud, document))
     used = {each["environment"] for each in document.get("environments") or [] if each["environment"]}
@@ -76,9 +83,15 @@ def run_all(checks: Iterable[Check]) -> Iterator[Finding]:
         yield from pool.map(lambda check: check(), checks)
 
 
-def _manifest(run: Run, stored: bytes) -> Finding:
-    found = hashlib.sha256(stored).hexdigest()
-    return _compared("manifest", str(run.manifest_uri), found, run.manifest_sha256, len(stored))
+def _manifest(cloud: Cloud, run: Run) -> tuple[Finding, bytes]:
+    uri = str(run.manifest_uri)
+    try:
+        stored = cloud.objects.read(uri)
+    except FileNotFoundError:
+        return Finding("manifest", uri, "gone", detail=f"so what it named {_UNREAD}"), b""
+    found = _compared("manifest", uri, hashlib.sha256(stored).hexdigest(), run.manifest_sha256, len(stored))
+    told = found if found.is_sound else replace(found, detail=f"{found.detail}, so what it names {_UNREAD}")
+    return told, stored
 
 
 def _package(cloud: Cloud, arn: str, run: Run) -> list[Finding]:
@@ -140,6 +153,8 @@ def _data(cloud: Cloud, document: Mapping[str, Any]) -> tuple[list[Finding], lis
     except FileNotFoundError:
         uri = locations(cloud, pipeline).dataset_manifest(version)
         return [Finding("dataset", version, "gone", detail=f"{uri}, or one of its segments")], []
+    except datasets.UNREADABLE:
+        return [Finding("dataset", version, "differs", detail="its list of objects cannot be read")], []
     listed: Condition = "intact" if manifest.is_version(version) else "differs"
     told = "" if listed == "intact" else "its list of objects is another's"
     found = Finding("dataset", version, listed, detail=told)
@@ -166,6 +181,8 @@ def _sha256(cloud: Cloud, bucket: str, key: str, version_id: str | None, size_by
 def _compared(kind: Any, name: str, found: str, wanted: str | None, size_bytes: int) -> Finding:
     if found == wanted:
         return Finding(kind, name, "intact", size_bytes)
-    return Finding(
-        kind, name, "differs", size_bytes, f"its sha256 is {found[:12]}, not {(wanted or 'none')[:12]}"
-    )
+    wanted = wanted or "none"
+    # Their first digits do, unless just these are alike.
+    digits = _DIGITS if found[:_DIGITS] != wanted[:_DIGITS] else len(found)
+    told = f"its sha256 is {found[:digits]}, not {wanted[:digits]}"
+    return Finding(kind, name, "differs", size_bytes, told)

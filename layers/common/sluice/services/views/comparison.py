@@ -11,6 +11,7 @@ from sluice.catalog import keys
 from sluice.catalog.records.builds import Run, Step
 from sluice.domain import names
 from sluice.domain.build import costs, usage
+from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.views import candidates, models
@@ -117,10 +118,10 @@ def _packages(cloud: Cloud, run: Run, steps: Sequence[Step]) -> Facts:
 
 def _environments(cloud: Cloud, run: Run) -> list[dict[str, Any]]:
     try:
-        stored = cloud.objects.read(run.manifest_uri) if run.manifest_uri else b"{}"
-    except FileNotFoundError:
+        document = json.loads(building.read_manifest(cloud, run))
+    except MissingError:
         return []
-    found: list[dict[str, Any]] = json.loads(stored).get("environments", [])
+    found: list[dict[str, Any]] = document.get("environments", [])
     return found
 
 

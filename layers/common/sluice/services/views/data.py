@@ -10,7 +10,8 @@ from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline
 from sluice.domain import digests
 from sluice.domain.build import governor
-from sluice.domain.data.datasets import ObjectVersion, condition
+from sluice.domain.data.datasets import DatasetManifest, ObjectVersion, condition
+from sluice.domain.failures import MissingError
 from sluice.domain.times import to_iso
 from sluice.ports import Cloud, Item, Objects
 from sluice.services.build import deciding
@@ -59,20 +60,31 @@ def versions_beginning(cloud: Cloud, pipeline: str, digits: str) -> list[dict[st
 
 
 def dataset(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:
-    """Return a version, one of `dataset_versions`, with its objects and the rows of those that were read."""
+    """Return a version, one of `dataset_versions`, with its objects and the rows of those that were read.
+
+    Raises MissingError if its list of objects was changed to what is none.
+    """
     version = item["dataset_version"]
-    manifest, head = (
-        datasets.find_manifest(cloud, pipeline, version),
-        datasets.find_head(cloud, pipeline, version),
-    )
+    try:
+        manifest = datasets.find_manifest(cloud, pipeline, version)
+        head = datasets.find_head(cloud, pipeline, version)
+    except datasets.DAMAGED:
+        told = "was changed, and cannot be read"
+        raise MissingError(f"the list of objects of the data set {version[:12]} {told}") from None
     rows = datasets.read_rows(cloud, pipeline, [each.digest for each in head.segments]) if head else {}
     listed = [{**asdict(obj), "rows": rows.get(obj.key)} for obj in manifest.objects]
     return {"pipeline": pipeline, **item, "objects": listed}
 
 
 def verify(cloud: Cloud, pipeline: str, item: Item) -> dict[str, Any]:
-    """Read a version's manifest and all its objects again, and say what has become of each."""
-    manifest = datasets.find_manifest(cloud, pipeline, item["dataset_version"])
+    """Read a version's manifest and all its objects again, and say what has become of each.
+
+    Of a manifest that is no list of objects any more, there is nothing else to read.
+    """
+    try:
+        manifest = datasets.find_manifest(cloud, pipeline, item["dataset_version"])
+    except datasets.DAMAGED:
+        manifest = DatasetManifest(())
     found = on_each(manifest.objects, lambda obj: _verified(cloud, obj))
     is_manifest_intact = manifest.is_version(item["dataset_version"])
     return {

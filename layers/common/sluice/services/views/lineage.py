@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -24,8 +23,8 @@ OBJECTS_SHOWN = 20
 _ANCESTORS_MAX = 10
 
 
-def find_manifest(cloud: Cloud, arn: str) -> tuple[Package, Run, bytes]:
-    """Return a version's item, its run, and the run manifest as stored; raises MissingError."""
+def find_run(cloud: Cloud, arn: str) -> tuple[Package, Run]:
+    """Return a version's item and its run, which wrote a run manifest; raises MissingError."""
     item = cloud.catalog.get(keys.package_key(arn))
     package = Package.of(item) if item else None
     if package is None or package.pipeline is None or package.run_id is None:
@@ -33,10 +32,13 @@ def find_manifest(cloud: Cloud, arn: str) -> tuple[Package, Run, bytes]:
     run = building.find_run(cloud, package.pipeline, package.run_id)
     if run is None or run.manifest_uri is None:
         raise MissingError(f"{package.run_id} ran under a version of Sluice that wrote no run manifest")
-    try:
-        return package, run, cloud.objects.read(run.manifest_uri)
-    except FileNotFoundError:
-        raise MissingError(f"the run manifest is gone: {run.manifest_uri}") from None
+    return package, run
+
+
+def find_manifest(cloud: Cloud, arn: str) -> tuple[Package, Run, bytes]:
+    """Return a version's item, its run, and the run manifest as it was written; raises MissingError."""
+    package, run = find_run(cloud, arn)
+    return package, run, building.read_manifest(cloud, run)
 
 
 def model(cloud: Cloud, arn: str) -> dict[str, Any]:
@@ -51,7 +53,6 @@ def model(cloud: Cloud, arn: str) -> dict[str, Any]:
             "uri": run.manifest_uri,
             "sha256": run.manifest_sha256,
             "format": document["format"],
-            "is_intact": hashlib.sha256(stored).hexdigest() == run.manifest_sha256,
         },
         "run": {
             "run_id": run.run_id,
@@ -98,14 +99,14 @@ def _dataset(cloud: Cloud, pipeline: str, inputs: Mapping[str, Any]) -> dict[str
 def _some_objects(
     cloud: Cloud, pipeline: str, version: str
 ) -> tuple[list[dict[str, Any]] | None, str | None]:
-    """Return the first objects of a version, new ones first, and its parent; no objects if it is gone."""
+    """Return the first objects of a version, new ones first, and its parent; none if its list is lost."""
     try:
         head = datasets.find_head(cloud, pipeline, version)
         if head is None:
             found = datasets.find_manifest(cloud, pipeline, version).objects
             return [asdict(obj) for obj in found[:OBJECTS_SHOWN]], None
         return [*_first_objects(cloud, pipeline, head)], head.parent
-    except FileNotFoundError:
+    except datasets.UNREADABLE:
         return None, None
 
 

@@ -49,7 +49,7 @@ def _trained(cloud: Cloud, row: dict[str, Any], key: str, contents: Collection[s
         _, run, stored = lineage.find_manifest(cloud, row["arn"])
         version = json.loads(stored)["inputs"]["dataset_version"]
         manifest = datasets.find_manifest(cloud, row["pipeline"], version)
-    except (MissingError, FileNotFoundError) as error:
+    except (MissingError, *datasets.UNREADABLE) as error:
         return {**row, "problem": f"what it was trained with is not known: {error}"}
     held = recalling.holders(manifest.objects, key, contents)
     return {
