@@ -308,6 +308,21 @@ def test_the_graph_of_a_failed_run_ends_where_it_failed(world: World) -> None:
     assert "last words" in call("run", RUN).stdout
 
 
+def test_a_run_whose_candidates_report_nothing_failed_in_selecting_one(world: World) -> None:
+    del world.accuracies["train-0"], world.accuracies["train-1"]
+    world.build("a.csv")
+    graph = answer("run", RUN)["graph"]
+    assert [(stage["name"], stage["state"]) for stage in graph][-2:] == [
+        ("train", "done"),
+        ("select", "failed"),
+    ]
+    assert "✘ select" in call("run", RUN).stdout
+    # The leaderboard says what was found then, as the run does.
+    for told in (answer("candidates", RUN)["candidates"], answer("run", RUN)["steps"]):
+        mine = next(each for each in told if each["step"] == "train-0")
+        assert "the script wrote no " in (mine.get("problem") or mine.get("remark"))
+
+
 def test_the_graph_of_rejected_data_ends_at_their_validation(world: World) -> None:
     world.build("a.csv", b"x,y\n1000,0\n")
     graph = answer("run", RUN)["graph"]

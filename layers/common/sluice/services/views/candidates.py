@@ -80,7 +80,8 @@ def problem_of(step: Step, problems: Mapping[str, str]) -> str | None:
     """Return why a candidate that has ended is not eligible; None if it is, or is under way."""
     if step.ended_at is None:
         return None
-    return problems.get(step.step) or step.remark
+    # A remark was made when it was known what the job wrote.
+    return step.remark or problems.get(step.step)
 
 
 def row_of(step: Step, shown: Sequence[str], objective: str) -> Row:

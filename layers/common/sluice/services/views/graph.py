@@ -55,9 +55,25 @@ def stages(run: Mapping[str, Any], steps: Sequence[Step], now: str) -> list[dict
         else:
             found.append(_stage(stage.name, mine, run))
     shown = [stage for stage in found if stage["state"] is not None]
+    shown += _failed_without_a_step(run, steps, shown)
     for before, after in pairwise(shown):
         after["after"] = before["name"]
     return shown
+
+
+def _failed_without_a_step(
+    run: Mapping[str, Any], steps: Sequence[Step], shown: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the stage that a failed run came to if it failed before that had a step; none if it has one.
+
+    Such as `select`, where no candidate reported the objective, and `gates`, where there is no evaluation.
+    """
+    if run.get("status") != "failed" or any(stage["state"] == "failed" for stage in shown):
+        return []
+    planned = _of(run)
+    past = [at for at, stage in enumerate(planned) if any(stage.has(step["step"]) for step in steps)]
+    following = planned[max(past, default=-1) + 1 :]
+    return [{"name": stage.name, "state": "failed", "steps": [], "after": None} for stage in following[:1]]
 
 
 def _of(run: Mapping[str, Any]) -> list[Stage]:
