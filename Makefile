@@ -9,7 +9,8 @@ PYTHON ?= $(firstword $(shell command -v python3.11 || command -v python3.12 || 
 PY := .venv/bin/python
 UV := .venv/bin/uv
 PACKAGES := grep -c ==
-HAS_IMAGE := $(PY) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'
+IS_TOO_NEW := import sys; sys.exit(sys.version_info < (3, 13))
+COMMA := ,
 CORES ?= $(shell nproc)
 # Contract and end-to-end tests wait for much of their time; each worker has its own local cloud.
 CLOUDS ?= $(shell expr $(CORES) + 1)
@@ -22,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Folders with Python; a user's own projects beside them are none of lint's business.
 CODE := layers functions local cli tests benchmarks examples
-.PHONY: help setup image demo up down check test lint format types unit properties integration contract conform e2e thorough environments clients coverage build bench lock clean
+.PHONY: help setup image wheels demo up down check test lint format types unit properties integration contract conform e2e thorough environments clients coverage build bench lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +49,7 @@ setup: .venv/.ready ## Make the environments from the lock files (the first time
 	@.venv/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	@echo "  data for the example ..."
 	@.venv/envs/data/bin/python examples/reviews/get_data.py --out .sluice/data/reviews
-	@if $(HAS_IMAGE); then \
+	@if ! $(PY) -c '$(IS_TOO_NEW)'; then \
 	  echo "  what the examples' jobs run in, scikit-learn and xgboost ..."; \
 	  $(PY) -m sluice_local.sagemaker.containers.prebuild sagemaker-scikit-learn:1.4-2-cpu-py3 examples/reviews/src/requirements.txt; \
 	  $(PY) -m sluice_local.sagemaker.containers.prebuild sagemaker-xgboost:3.2-0; \
@@ -56,8 +57,12 @@ setup: .venv/.ready ## Make the environments from the lock files (the first time
 	@echo "set up in $$((`date +%s` - `cat .venv/.began`)) s"
 	@touch $@
 
-image: setup
-	@$(HAS_IMAGE) || { echo "The example's image has no wheels for `$(PY) --version`: make clean, and make PYTHON=python3.12"; exit 1; }
+image: wheels setup
+
+# Before set-up, which takes a minute or two.
+wheels:
+	@! "$(or $(wildcard $(PY)),$(PYTHON))" -c '$(IS_TOO_NEW)' 2>/dev/null || \
+	  { echo "The example's image has no wheels for `"$(or $(wildcard $(PY)),$(PYTHON))" --version`: $(if $(wildcard $(PY)),make clean$(COMMA) and )make PYTHON=python3.12"; exit 1; }
 
 demo: image ## Play the whole loop on this machine: upload, retrain, approve, deploy, alarm, rollback.
 	@.venv/bin/sluice demo $(ARGS)
