@@ -55,7 +55,7 @@ def lambda_handler(task: StartJobTask, context: LambdaContext) -> dict[str, str]
     # Both before the job: one that ends at once must find the task to answer, and the end of the run stops
     # recorded jobs.
     waiting = _task(cloud, task, kind, name, placement)
-    step = _step(cloud, task, kind, name, hyperparameters, placement, found)
+    step = _step(cloud, wanted, kind, name, hyperparameters, placement, found)
 
     def record() -> None:
         _record(cloud, waiting, step, placement)
@@ -194,7 +194,7 @@ def _task(cloud: Cloud, task: StartJobTask, kind: JobKind, name: str, placement:
 
 def _step(
     cloud: Cloud,
-    task: StartJobTask,
+    wanted: WantedJob,
     kind: JobKind,
     name: str,
     hyperparameters: Mapping[str, str],
@@ -203,8 +203,8 @@ def _step(
 ) -> Step:
     """Return the step, with what it depends on."""
     step = Step(
-        run_id=task.run_id,
-        step=task.step,
+        run_id=wanted.task.run_id,
+        step=wanted.task.step,
         status="Starting",
         kind=kind,
         job_name=name,
@@ -212,6 +212,7 @@ def _step(
         detail=dict(hyperparameters),
         backend=placement.choice.backend,
         backend_reason=placement.choice.reason,
+        data_bytes=wanted.dataset.size_bytes if wanted.dataset else None,
         lambda_usage=placement.lambda_usage,
         packages_usage=environments.pay(cloud, placement.packages, name),
         environment=placement.environment,

@@ -143,6 +143,19 @@ def test_the_next_run_knows_what_the_last_one_needed(world: World) -> None:
     assert world.cloud.lambda_jobs.rooms["sluice--reviews-00002-prepare"].memory_mb == 3008
 
 
+def test_the_next_run_of_more_data_has_room_for_them(world: World) -> None:
+    world.job("prepare")
+    step = world.step("prepare")
+    assert step["data_bytes"] > 0
+    # As if the data had grown by 200 MB since.
+    grown = {"usage": {"peak_memory_mb": 1200}, "data_bytes": step["data_bytes"] - 200 * 2**20}
+    world.cloud.catalog.update(keys.step_key(RUN, "prepare"), grown)
+    next_run(world)
+    assert "sluice--reviews-00002-prepare" not in world.cloud.lambda_jobs.requests
+    said = (world.cloud.catalog.get(keys.step_key("reviews-00002", "prepare")) or {})["backend_reason"]
+    assert said.startswith("sagemaker: a run before held 1200 MB, so with ")
+
+
 def next_run(world: World) -> None:
     """End the run after its prepare step, and begin another with a file more."""
     world.finish("failed", error={"Error": "x", "Cause": "y"})

@@ -83,6 +83,21 @@ def compute(**given: Any) -> TrainCompute:
             "sagemaker: a run before reached Lambda's limit of memory",
         ),
         ({}, {"peak_memory_mb": 2000}, "lambda", 3008, "lambda: 1 kB of data, at most 15 minutes"),
+        # What was held, of less data than there are now.
+        (
+            {},
+            {"peak_memory_mb": 200, "peak_data_bytes": 10**6, "data_bytes": 200 * 10**6},
+            "lambda",
+            3008,
+            "lambda: 200 MB of data, at most 15 minutes",
+        ),
+        (
+            {},
+            {"peak_memory_mb": 2000, "peak_data_bytes": 10**9, "data_bytes": 10**6},
+            "lambda",
+            3008,
+            "lambda: 1 MB of data, at most 15 minutes",
+        ),
         # What the stack has, where that is not Lambda's most.
         (
             {"memory_mb": 5000},
@@ -110,7 +125,8 @@ def compute(**given: Any) -> TrainCompute:
             {"peak_memory_mb": 2400, "largest_mb": 3008},
             "sagemaker",
             0,
-            "sagemaker: a run before held 2400 MB, so it may need 3120, the stack's LargeJobMemoryMB is 3008",
+            "sagemaker: a run before held 2400 MB, so with 1 kB of data it may need 3,120 MB, the stack's "
+            "LargeJobMemoryMB is 3008",
         ),
         (
             {},

@@ -326,6 +326,8 @@ class Step:
     # Where the job runs, and why there. Steps older than this attribute ran on SageMaker.
     backend: Backend = "sagemaker"
     backend_reason: str | None = None
+    # How large the run's data set is: with the job's peak, what the next run's may hold.
+    data_bytes: int | None = None
     # What the step depends on, by name, with the key made of it; why nothing was reused.
     cache_key: str | None = None
     cache_parts: Mapping[str, str] | None = None

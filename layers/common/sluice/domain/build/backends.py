@@ -47,6 +47,8 @@ class Facts:
     environment_problem: str | None = None
     # Of the step's last job on Lambda: its greatest memory, and which of Lambda's limits ended it.
     peak_memory_mb: int | None = None
+    # How large the data were then.
+    peak_data_bytes: int | None = None
     limit_reached: str | None = None
     # Of the stack's largest function for jobs (LargeJobMemoryMB).
     largest_mb: int = MEMORY_MAX_MB
@@ -108,18 +110,24 @@ def _needed_mb(compute: Compute, facts: Facts) -> float:
     if compute.memory_mb:
         return compute.memory_mb
     if facts.peak_memory_mb:
-        return facts.peak_memory_mb * _SPARE
-    return _BASE_MB + _GROWTH * facts.data_bytes / _MB
+        before = facts.data_bytes if facts.peak_data_bytes is None else facts.peak_data_bytes
+        return (facts.peak_memory_mb + _held(max(0, facts.data_bytes - before))) * _SPARE
+    return _BASE_MB + _held(facts.data_bytes)
+
+
+def _held(data_bytes: int) -> float:
+    """Return the memory, in MB, that data may take."""
+    return _GROWTH * data_bytes / _MB
 
 
 def _too_large(compute: Compute, facts: Facts) -> str:
-    needed = math.ceil(_needed_mb(compute, facts))
+    needed, data = math.ceil(_needed_mb(compute, facts)), f"{wording.size(facts.data_bytes)} of data"
     if compute.memory_mb:
         wanted = f"memory_mb is {compute.memory_mb}"
     elif facts.peak_memory_mb:
-        wanted = f"a run before held {facts.peak_memory_mb} MB, so it may need {needed}"
+        wanted = f"a run before held {facts.peak_memory_mb} MB, so with {data} it may need {needed:,} MB"
     else:
-        wanted = f"{wording.size(facts.data_bytes)} of data may need {needed:,} MB of memory"
+        wanted = f"{data} may need {needed:,} MB of memory"
     if needed > MEMORY_MAX_MB:
         return f"{wanted}, Lambda has {MEMORY_MAX_MB}"
     return f"{wanted}, the stack's LargeJobMemoryMB is {facts.largest_mb}"

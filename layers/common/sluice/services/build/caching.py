@@ -82,6 +82,8 @@ def reuse(cloud: Cloud, task: StartJobTask, found: Found, detail: Mapping[str, s
         step=task.step,
         job_name=None,
         job_arn=None,
+        log_tail=(),
+        left_behind=None,
         started_at=now,
         ended_at=now,
         detail=dict(detail),

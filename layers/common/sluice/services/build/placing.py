@@ -139,4 +139,5 @@ def _last_time(cloud: Cloud, step: Step | None) -> dict[str, Any]:
     elif reason.startswith(_MOVED) and step.job is not None:
         description = cloud.lambda_jobs.describe(*step.job)
         limit = description.get("LimitReached") if description else None
-    return {"peak_memory_mb": (step.usage or {}).get("peak_memory_mb"), "limit_reached": limit}
+    peak_mb = (step.usage or {}).get("peak_memory_mb")
+    return {"peak_memory_mb": peak_mb, "peak_data_bytes": step.data_bytes, "limit_reached": limit}
