@@ -16,6 +16,8 @@ from sluice_cli.reasons import way_on
 
 # A run's reason quotes at least this many characters of its step's.
 _TOLD = 200
+# A gate's reason of so many characters is printed once.
+_REPEATED = 40
 _MARKS = {"done": "✔", "failed": "✘", "running": "▸", "waiting": "·"}
 _STYLES = {"done": "green", "failed": "red", "running": "cyan", "waiting": "dim"}
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
@@ -158,10 +160,17 @@ def _gates(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def print_gates(gates: Sequence[Mapping[str, Any]]) -> None:
     """Print of each gate whether it passed, and why; what passed for lack of a comparison is yellow."""
+    told = set[str]()
     for gate in gates:
         style = "yellow" if gate.get("uncompared") else "green"
         mark = f"[{style}]✔[/]" if gate["passed"] else "[red]✘[/]"
-        out.print(f"  {mark} {escape(str(gate['gate']))}: {escape(str(gate['reason']))}")
+        reason = str(gate["reason"])
+        # What keeps all predictions from being read fails many gates, in as many lines.
+        said = "as above" if reason in told and len(reason) > _REPEATED else reason
+        told.add(reason)
+        out.print(f"  {mark} {escape(str(gate['gate']))}: {escape(said)}")
+        if gate.get("note"):
+            out.print(f"    [yellow]note[/]: {escape(str(gate['note']))}")
 
 
 def _print_backends(steps: Sequence[Mapping[str, Any]]) -> None:

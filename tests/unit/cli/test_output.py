@@ -449,3 +449,30 @@ def test_a_run_of_a_story_names_who_pushed_its_project(capsys: pytest.CaptureFix
 def test_a_traceback_of_a_commands_error_tells_what_to_do_too() -> None:
     error = CommandError("the local cloud did not start", hint="Its log is cloud.log")
     assert "".join(traceback.format_exception(error)).endswith("did not start\nIts log is cloud.log\n")
+
+
+def test_what_keeps_many_gates_from_being_judged_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    why = "the candidate's predictions were not written: let evaluate.script write them"
+    bare = {"passed": True, "reason": "there is no champion", "uncompared": True}
+    run_page.print_gates(
+        [
+            {"gate": "a >= 1", "passed": False, "reason": why},
+            {"gate": "b >= 1", "passed": False, "reason": why},
+            {
+                "gate": "c >= 1",
+                "passed": True,
+                "reason": "2 passes with limit 1",
+                "note": "evaluation.json has 3",
+            },
+            {"gate": "d better_than champion", **bare},
+            {"gate": "e better_than champion", **bare},
+        ]
+    )
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
+        f"✘ a >= 1: {why}",
+        "✘ b >= 1: as above",
+        "✔ c >= 1: 2 passes with limit 1",
+        "note: evaluation.json has 3",
+        "✔ d better_than champion: there is no champion",
+        "✔ e better_than champion: there is no champion",
+    ]

@@ -109,6 +109,12 @@ def test_a_limit_that_the_champion_sets_has_six_digits() -> None:
     assert result.reason == "7856.11 passes with limit 8474.98, the champion 7974.98"
 
 
+def test_a_value_is_written_without_zeros_at_its_end() -> None:
+    (result,) = gates.judge(["rmse >= 0.6"], {"rmse": 0.8226299694}, None).results
+    assert result.reason == "0.82263 passes with limit 0.6"
+    assert judged("<= 1.0", 1.0).results[0].reason == "1 passes with limit 1.0"
+
+
 def test_without_a_champion_a_comparison_passes_and_says_so() -> None:
     result = judged("better_than champion by 0.5", 0.1).results[0]
     assert (result.passed, result.reason, result.value, result.champion) == (True, NO_CHAMPION, 0.1, None)

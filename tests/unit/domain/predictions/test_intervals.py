@@ -19,6 +19,15 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
     assert found == pytest.approx((0.0, 0.133), abs=5e-4)
 
 
+@pytest.mark.parametrize("name", ["f1", "auc", "brier"])
+def test_an_interval_holds_no_value_that_the_metric_cannot_have(name: str) -> None:
+    labels, chances = ["1", "0"] * 10, [0.9, 0.1] * 9 + [0.6, 0.55]
+    found = Predictions(list(map(str, range(20))), labels, None, chances)
+    interval = intervals.of_value(METRICS[name], found, "1")
+    assert interval is not None
+    assert (interval[0] == 0.0) if name == "brier" else (interval[1] == 1.0)
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

@@ -52,6 +52,50 @@ def small(labels: str, guesses: str, facets: str) -> Predictions:
     )
 
 
+def of_counts(counts: dict[tuple[str, str, str], int]) -> Predictions:
+    """Rows by facet (1 is d), label and prediction."""
+    rows = [each for each, many in counts.items() for _ in range(many)]
+    facets, labels, guesses = map("".join, zip(*rows, strict=True))
+    return small(labels, guesses, facets)
+
+
+# Of 100 people of facet a and 50 of d the model accepts 60 and 30, and 70 and 20 were accepted.
+ACCEPTED = {
+    ("0", "1", "1"): 60,
+    ("0", "1", "0"): 10,
+    ("0", "0", "0"): 30,
+    ("1", "1", "1"): 20,
+    ("1", "0", "1"): 10,
+    ("1", "0", "0"): 20,
+}
+# It refuses 60 and 30, and 50 and 40 were refused.
+REFUSED = {
+    ("0", "0", "0"): 50,
+    ("0", "1", "0"): 10,
+    ("0", "1", "1"): 40,
+    ("1", "0", "0"): 30,
+    ("1", "0", "1"): 10,
+    ("1", "1", "1"): 10,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "value"),
+    [
+        ("DCAcc", ACCEPTED, 70 / 60 - 20 / 30),
+        ("DPPL", ACCEPTED, 0.0),
+        ("DCRej", REFUSED, 40 / 30 - 50 / 60),
+        ("DPPL", REFUSED, 0.0),
+    ],
+)
+def test_the_examples_of_the_guide_have_its_values(
+    name: PredictedBiasName, counts: dict[tuple[str, str, str], int], value: float
+) -> None:
+    """The SageMaker guide, "Difference in Conditional Acceptance" and "... Rejection", example 1."""
+    (found,) = bias.measure(name, of_counts(counts), config())
+    assert found.value == pytest.approx(value, abs=1e-12)
+
+
 def test_a_share_of_nothing_has_no_value_and_says_of_what() -> None:
     of_nothing = small("1100", "1000", "0011")
     (found,) = bias.measure("RD", of_nothing, config())

@@ -63,6 +63,15 @@ def test_without_a_champion_the_page_says_so() -> None:
     assert "nothing compared" not in limits
 
 
+def test_columns_that_no_slice_fills_are_left_out() -> None:
+    compared = "for each category with n >= 30: accuracy not_worse_than champion by 0.5"
+    assert '<th scope="col" class="wide">interval</th>' not in gates_page.render(document(compared))
+    assert '<th scope="col" class="wide">limit</th>' in gates_page.render(document(compared))
+    bare = gates_page.render(document(compared, champion=None))
+    assert '<th scope="col" class="wide">limit</th>' not in bare
+    assert '<th scope="col" class="wide">interval</th>' in gates_page.render(document(SLICES))
+
+
 def test_names_of_slices_are_escaped_and_those_that_failed_come_first() -> None:
     page = gates_page.render(document(SLICES.replace("0.6", "0.9"), candidate=99))
     assert "<b>a</b>" not in page

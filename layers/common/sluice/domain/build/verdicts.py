@@ -157,5 +157,6 @@ def _result(gate: Gate, value: Decimal, limit: Decimal, champion: Decimal | None
 
 def _shown(value: Decimal, limit: Decimal) -> str:
     """Write six digits of a value, or all if the limit would look the same."""
-    text = f"{value:.6g}"
-    return text if value == limit or text != f"{limit:.6g}" else str(value)
+    # As a float: a decimal keeps zeros at its end.
+    text = f"{float(value):.6g}"
+    return text if value == limit or text != f"{float(limit):.6g}" else str(value)

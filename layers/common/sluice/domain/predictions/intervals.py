@@ -13,6 +13,8 @@ from sluice.domain.predictions.tails import student_isf
 
 CONFIDENCE = 0.95
 _STEP = 1e-4
+# Of which values a metric can be, if it is no share and no loss.
+_RANGES = {"mcc": (-1.0, 1.0), "r2": (-math.inf, 1.0)}
 
 
 def of_value(
@@ -28,7 +30,8 @@ def of_value(
     if error is None:
         return None
     reach = student_isf((1 - confidence) / 2, len(predictions) - 1) * error
-    return value - reach, value + reach
+    least, greatest = _RANGES.get(metric.name, (0.0, math.inf) if metric.kind == "mean" else (0.0, 1.0))
+    return max(value - reach, least), min(value + reach, greatest)
 
 
 def _wilson(
