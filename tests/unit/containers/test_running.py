@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any, cast
 
 import pytest
@@ -132,4 +135,30 @@ def test_a_job_that_was_told_to_stop_is_stopped_though_its_data_cannot_be_had(
     world.is_stopped = is_stopped
     monkeypatch.setattr(world, "keys", missing)
     assert world.run().status == status
+    assert Script.started == []
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "limit", "reason"),
+    [
+        (1 << 20, "disk", "its disk was full: the script ended with exit code 1"),
+        (1 << 30, None, "AlgorithmError: , exit code: 1"),
+    ],
+)
+def test_a_script_that_fails_on_a_full_disk_ends_in_that_reason(
+    world: World, monkeypatch: pytest.MonkeyPatch, free_bytes: int, limit: str | None, reason: str
+) -> None:
+    monkeypatch.setattr(Script, "exit_code", 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free_bytes))
+    ending = world.run()
+    assert (ending.status, ending.limit, ending.reason) == ("Failed", limit, reason)
+
+
+def test_data_that_fill_the_disk_end_the_job_in_that_reason(world: World) -> None:
+    def fill(location: S3Location, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    world.fetch = fill  # type: ignore[method-assign]
+    ending = world.run()
+    assert (ending.status, ending.limit, ending.reason) == ("Failed", "disk", "its disk was full")
     assert Script.started == []

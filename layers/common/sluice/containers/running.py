@@ -176,7 +176,7 @@ def run(
 def _broken(error: Exception) -> Ending:
     """End a job whose data or script are not to be had."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return Ending("Failed", reason="the disk is full", limit="disk")
+        return Ending("Failed", reason="its disk was full", limit="disk")
     if isinstance(error, _FailedError):
         return Ending("Failed", reason=str(error))
     if isinstance(error, ScriptError):
@@ -339,6 +339,9 @@ def _ended(
         return Ending(status, secondary, changes=changes)
     if process.exit_code == _KILLED:
         return _killed(process.peak_mb, job.memory_mb, changes)
+    if shutil.disk_usage(OPT_ML.resolve()).free < _DISK_IS_FULL_BYTES:
+        reason = f"its disk was full: the script ended with exit code {process.exit_code}"
+        return Ending("Failed", reason=reason, limit="disk", changes=changes)
     if job.kind == "processing_job":
         reason = configuration.processing_reason(OPT_ML, process.exit_code)
     else:
@@ -346,8 +349,7 @@ def _ended(
         reason = configuration.training_reason(
             OPT_ML, work.command, work.script, process.exit_code, traceback
         )
-    full = shutil.disk_usage(OPT_ML.resolve()).free < _DISK_IS_FULL_BYTES
-    return Ending("Failed", reason=reason, limit="disk" if full else None, changes=changes)
+    return Ending("Failed", reason=reason, changes=changes)
 
 
 def _killed(peak_mb: int, memory_mb: int, changes: Item) -> Ending:
