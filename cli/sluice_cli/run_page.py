@@ -191,7 +191,9 @@ def _print_next(found: Mapping[str, Any]) -> None:
     told = [step["step"] for step in with_tails]
     if why := found.get("model_waits_because"):
         out.print(f"  [yellow]{found['model']} waits[/]: {escape(why)}")
-    if found.get("model"):
+    if status == "running":
+        hint(f"next: `sluice logs {run_id} --follow` prints what its jobs do, `sluice stop {run_id}` ends it")
+    elif found.get("model"):
         is_decided = found.get("model_status") not in (None, PENDING)
         approve = f"next: `sluice approve {found['model']}` releases it"
         hint(f"next: `sluice status {pipeline}` shows what serves" if is_decided else approve)

@@ -256,6 +256,9 @@ def test_the_graph_of_a_run_under_way_shows_what_is_to_come(world: World) -> Non
     assert states["data"] == ("done", None)
     assert states["prepare"] == ("running", "validate")
     assert states["register"] == ("waiting", "gates")
+    assert f"next: `sluice logs {RUN} --follow` prints what its jobs do" in " ".join(
+        call("run", RUN).stderr.split()
+    )
 
 
 def test_a_step_and_the_building_of_packages_say_how_long_they_have_taken(world: World) -> None:
