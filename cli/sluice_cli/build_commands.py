@@ -230,7 +230,7 @@ def run(
     found = lookup.the_run(target, run_id)
     if explain_cache:
         explained = views.reuse.explain(target.cloud, found["pipeline"], run_id)
-        show(explained, as_json, lambda: print_reuse(explained))
+        show(explained, as_json, lambda: print_reuse(explained, found))
         return
     found = log_streams.with_log_tails(target, found)
     show(found, as_json, lambda: print_run(found))

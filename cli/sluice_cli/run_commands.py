@@ -113,7 +113,7 @@ def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, explains:
         _print_costs(planned)
         if wait:
             print_run(result["run"])
-            print_reuse(result.get("reuse", ()))
+            print_reuse(result.get("reuse", ()), result["run"] if explains else None)
         else:
             hint(f"next: `sluice run {run_id}` shows it, `sluice stop {run_id}` ends it")
 

@@ -126,8 +126,14 @@ def _print_cached(steps: Sequence[Mapping[str, Any]]) -> None:
             out.print(f"  [dim]{step['step']}: cached, {source} did the same (key {key})[/]")
 
 
-def print_reuse(explained: Sequence[Mapping[str, Any]]) -> None:
-    """Print of each step why it was, or will be, computed, as `views.reuse` and `foresight` return it."""
+def print_reuse(explained: Sequence[Mapping[str, Any]], run: Mapping[str, Any] | None = None) -> None:
+    """Print of each step why it was, or will be, computed, as `views.reuse` and `foresight` return it.
+
+    Of a `run` without a job that is said, and how it ended.
+    """
+    if run and not explained:
+        ended = "" if run["status"] == "running" else f": it ended as {run['status']}"
+        out.print(f"{run['run_id']} has started no job{' yet' if not ended else ''}{ended}")
     for each in explained:
         if each["outcome"] == "cached":
             source = f"{each['from']['step']} of {each['from']['run_id']}"

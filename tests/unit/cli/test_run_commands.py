@@ -52,6 +52,16 @@ def test_values_are_shown_as_pipeline_yaml_may_have_them(stack: Hearing[Caching]
     assert 'train.compute.spot = {"max_wait_s": 7200}\n' in told
 
 
+def test_of_a_run_without_a_job_it_is_said_that_there_is_nothing_to_explain(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_page.print_reuse([], {"run_id": SECOND, "status": "unchanged"})
+    run_page.print_reuse([], {"run_id": SECOND, "status": "running"})
+    ended, under_way = capsys.readouterr().out.splitlines()
+    assert ended == f"{SECOND} has started no job: it ended as unchanged"
+    assert under_way == f"{SECOND} has started no job yet"
+
+
 def test_packages_that_are_the_images_own_are_not_called_none(capsys: pytest.CaptureFixture[str]) -> None:
     changed = {"part": step_cache.PACKAGES, "before": "0" * 64, "now": None}
     other = {"part": "environment.A", "before": None, "now": "b"}
