@@ -35,8 +35,9 @@ def of_model(found: Mapping[str, Any]) -> Tree:
     for step in found["steps"]:
         if step.get("job_name") or step["artifacts"]:
             _add_step(made, step, found)
+    seen = set[str]()
     for environment in found["environments"]:
-        _add_environment(made, environment)
+        _add_environment(made, environment, seen)
     image = found["image"]
     made.add(
         _plain(
@@ -117,11 +118,12 @@ def _add_project(node: Tree, found: Mapping[str, Any]) -> None:
     at = node.add(_plain(f"project {short(project['version'])}"))
     at.add(_plain(sources.described(project["source"])))
     if project["source"].get("remote"):
-        at.add(_plain(project["source"]["remote"]))
+        at.add(_plain(f"repository {project['source']['remote']}"))
     if framework := project["framework"]:
         at.add(_plain(" ".join(map(str, filter(None, framework.values())))))
     for name, value in found["overrides"].items():
         at.add(_plain(f"{name} = {wording.written(value)} (by hand)"))
+    _add_limited(at, map(_artifact, project["artifacts"]))
 
 
 def _add_step(node: Tree, step: Mapping[str, Any], found: Mapping[str, Any]) -> None:
@@ -131,19 +133,26 @@ def _add_step(node: Tree, step: Mapping[str, Any], found: Mapping[str, Any]) -> 
     if chosen:
         for name, value in (found["parameters"].get("train") or {}).items():
             at.add(_plain(f"{name} = {value}"))
-    _add_limited(
-        at, (f"{each['name']} {short(each['sha256']) or 'not hashed'}" for each in step["artifacts"])
-    )
+    _add_limited(at, (_artifact(each, step["step"]) for each in step["artifacts"]))
 
 
-def _add_environment(node: Tree, environment: Mapping[str, Any]) -> None:
+def _artifact(artifact: Mapping[str, Any], step: str = "") -> str:
+    """Name an artifact with its digest; a file by its path in what its step wrote."""
+    return f"{artifact['name'].removeprefix(f'{step}/')} {short(artifact['sha256']) or 'not hashed'}"
+
+
+def _add_environment(node: Tree, environment: Mapping[str, Any], seen: set[str]) -> None:
+    """Add what jobs ran in; `seen` are the environments whose packages the tree has already."""
     digest = environment["environment"] or environment["image_digest"]
     told = f"environment {short(digest)}" if digest else "environment without a digest"
     python = f", Python {environment['python']}" if environment["python"] else ""
     at = node.add(_plain(f"{told}{python}, {environment['image']} ({', '.join(environment['steps'])})"))
     if environment["packages"] is None:
         at.add(_plain("its packages are not known"))
+    elif environment["environment"] in seen:
+        at.add(_plain("the same packages"))
     else:
+        seen.add(str(environment["environment"] or digest))
         _add_limited(at, (f"{name} {version}" for name, version in environment["packages"].items()))
 
 

@@ -63,16 +63,25 @@ def test_a_models_tree_names_all_that_it_was_made_of(world: World) -> None:
         f"data set {version[:12]}: 2 objects, 5 rows",
         "reviews/b.csv",
         "commit cccccccccccc on main with changes that are not committed",
-        "https://host/r",
+        "repository https://host/r",
         "scikit-learn 1.4-2",
         "train-1, chosen (accuracy 0.9)",
         "alpha = 0.2",
-        "evaluate-candidate/evaluation/evaluation.json",
+        "── code ",
+        "── bundle ",
+        "── evaluation ",
         "environment without a digest",
         "compared with reviews/1 of reviews-00001",
     ):
         assert told in text
     assert "serves on sluice--reviews--production" in call("reviews/1").stdout
+
+
+def test_what_a_step_wrote_is_listed_once(world: World) -> None:
+    listed = [each for step in answer("reviews/2")["steps"] for each in step["artifacts"]]
+    uris = [each["uri"] for each in listed]
+    assert len(uris) == len({*uris})
+    assert call("reviews/2").stdout.count("── evaluation ") == 1
 
 
 def test_a_models_json_has_the_whole_chain(world: World) -> None:

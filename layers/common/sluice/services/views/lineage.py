@@ -68,12 +68,13 @@ def model(cloud: Cloud, arn: str) -> dict[str, Any]:
             "bundle_uri": inputs["bundle_uri"],
             "source": inputs.get("source") or {},
             "framework": document.get("framework"),
+            "artifacts": _artifacts(document, "push", "register_project"),
         },
         "parameters": document["parameters"],
         "overrides": document.get("overrides") or {},
         "candidate": document["candidate"],
         "steps": [
-            _step(each, document["artifacts"])
+            _step(each, document)
             for each in sorted(document["steps"], key=lambda step: str(step.get("started_at") or ""))
         ],
         "environments": document.get("environments") or [],
@@ -121,16 +122,22 @@ def _first_objects(cloud: Cloud, pipeline: str, head: DatasetHead) -> list[dict[
     return [*found.values()][:OBJECTS_SHOWN]
 
 
-def _step(step: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _step(step: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
     shown = ("step", "kind", "status", "job_name", "image", "backend", "started_at", "ended_at", "metrics")
     return {
         **{name: step[name] for name in shown if step.get(name) is not None},
-        "artifacts": [
-            {name: each.get(name) for name in ("name", "uri", "sha256", "size_bytes")}
-            for each in artifacts
-            if each["step"] == step["step"]
-        ],
+        "artifacts": _artifacts(document, step["step"]),
     }
+
+
+def _artifacts(document: Mapping[str, Any], *steps: str) -> list[dict[str, Any]]:
+    """Return what steps produced; an evaluation is both an artifact of its own and a file of its job."""
+    shown = ("name", "uri", "sha256", "size_bytes")
+    found: dict[str, dict[str, Any]] = {}
+    for each in document["artifacts"]:
+        if each["step"] in steps:
+            found.setdefault(each["uri"], {name: each.get(name) for name in shown})
+    return [*found.values()]
 
 
 def _champions(cloud: Cloud, pipeline: str, champion: Mapping[str, Any] | None) -> list[dict[str, Any]]:
