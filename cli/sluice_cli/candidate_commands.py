@@ -22,6 +22,7 @@ _NONE = "-"
 # How the numbers of a subject are written, and how far two are apart.
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "data": lambda value: wording.number(value) if _is_number(value) else str(value),
+    "metrics": lambda value: wording.number(value) if _is_number(value) else str(value),
     "durations": took,
     "cost": money,
 }

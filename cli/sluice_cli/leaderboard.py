@@ -53,7 +53,7 @@ def _measured(
 ) -> tuple[object, ...]:
     return (
         *(value_text(row["hyperparameters"].get(name)) for name in names),
-        *(value_text(row["metrics"].get(name)) for name in (objective, *others)),
+        *(metric_text(row["metrics"].get(name)) for name in (objective, *others)),
         took(row["duration_s"]),
         "" if row["cost_usd"] is None else money(row["cost_usd"]),
     )
@@ -73,7 +73,10 @@ def _print_evaluations(found: dict[str, Any]) -> None:
 
 
 def value_text(value: Any) -> str:
-    """Write a hyperparameter or a metric for a table; a dash if there is none."""
-    if value is None:
-        return "-"
-    return format(value, ".6g") if isinstance(value, float) else wording.written(value)
+    """Write a hyperparameter for a table; a dash if there is none."""
+    return "-" if value is None else wording.written(value)
+
+
+def metric_text(value: float | None) -> str:
+    """Write a metric for a table; a dash if there is none."""
+    return "-" if value is None else wording.number(value)

@@ -16,6 +16,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from sluice.domain import wording
 from sluice.domain.build import usage
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -276,4 +277,4 @@ def short(digest: str | None) -> str:
 
 def metric(name: str, value: float | None) -> str:
     """Format a measured metric; None stands for a value that was not finite."""
-    return f"{name} {'is not finite' if value is None else format(float(value), '.4g')}"
+    return f"{name} {'is not finite' if value is None else wording.number(float(value))}"

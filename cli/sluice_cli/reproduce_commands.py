@@ -109,7 +109,11 @@ def _print(model: str, result: dict[str, Any]) -> None:
     print_table(
         ("metric", "original", "reproduced", "within"),
         (
-            (each["name"], each["original"], each["reproduced"], "yes" if each["is_within"] else "no")
+            (
+                each["name"],
+                *reproduction.shown(each["original"], each["reproduced"]),
+                "yes" if each["is_within"] else "no",
+            )
             for each in comparison["metrics"]
         ),
         empty="no metrics",

@@ -7,7 +7,7 @@ from typing import Any
 
 from sluice.domain import wording
 from sluice.domain.money import money
-from sluice_cli.leaderboard import value_text
+from sluice_cli.leaderboard import metric_text
 from sluice_cli.moments import shown
 from sluice_cli.output import age, escape, hint, invocation, metric, out, short
 from sluice_cli.run_page import parameters, print_gates
@@ -97,7 +97,7 @@ def _print_run(run: Part) -> None:
 def _print_candidates(found: Part) -> None:
     for row in found["all"][:_SHOWN]:
         mark = "[green]✔[/]" if row["is_chosen"] else " "
-        said = f"{found['objective']} {value_text(row['value'])}"
+        said = f"{found['objective']} {metric_text(row['value'])}"
         with_values = f" ({parameters(row['parameters'])})" if row["parameters"] else ""
         out.print(f"  {mark} {row['step']}: {escape(said + with_values)}")
     if len(found["all"]) > _SHOWN:

@@ -17,7 +17,17 @@ from rich.console import Console
 
 from sluice.domain import failures
 from sluice.domain.build import selection
-from sluice_cli import cloud, log_streams, output, reasons, run_page, serving_commands, story_page, waiting
+from sluice_cli import (
+    cloud,
+    leaderboard,
+    log_streams,
+    output,
+    reasons,
+    run_page,
+    serving_commands,
+    story_page,
+    waiting,
+)
 from sluice_cli.errors import CommandError
 from sluice_cli.progress import Steps
 from sluice_cli.target import Target
@@ -476,3 +486,9 @@ def test_what_keeps_many_gates_from_being_judged_is_printed_once(capsys: pytest.
         "✔ d better_than champion: there is no champion",
         "✔ e better_than champion: there is no champion",
     ]
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.77070063, "0.7707"), (45123.678, "45,124"), (1, "1")])
+def test_a_metric_is_written_as_all_numbers_are(value: float, text: str) -> None:
+    assert output.metric("rmse", value) == f"rmse {text}"
+    assert leaderboard.metric_text(value) == text

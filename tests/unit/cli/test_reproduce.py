@@ -49,6 +49,15 @@ def test_a_model_that_differs_exits_with_3(stack: Hearing[World]) -> None:
     assert found["run"]["status"] == "differed"
 
 
+@pytest.mark.parametrize(("again", "told"), [(0.8453124567, "0.8453"), (0.85000001, "0.85000001")])
+def test_metrics_are_shown_in_four_digits_or_as_many_as_tell_them_apart(
+    stack: Hearing[World], again: float, told: str
+) -> None:
+    stack.world.accuracies["evaluate-candidate"] = again
+    (row,) = (line.split() for line in call().stdout.splitlines() if line.startswith("accuracy"))
+    assert row == ["accuracy", "0.85", told, "yes"]
+
+
 def test_a_tolerance_is_the_callers(stack: Hearing[World]) -> None:
     stack.world.accuracies["evaluate-candidate"] = 0.8
     assert call("--tolerance", "0.1").exit_code == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 import pytest
 
 from sluice.domain import wording
@@ -26,6 +29,19 @@ from sluice.domain import wording
 )
 def test_a_number_has_four_digits_or_is_whole(value: float | None, text: str) -> None:
     assert wording.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "other", "texts"),
+    [
+        (0.77070063, 0.77510638, ("0.7707", "0.7751")),
+        (0.69996, 0.7, ("0.69996", "0.7")),
+        (Decimal("0.69996"), Decimal("0.70"), ("0.69996", "0.70")),
+        (Decimal("0.70"), Decimal("0.7"), ("0.7", "0.7")),
+    ],
+)
+def test_two_numbers_look_the_same_only_if_they_are(value: Any, other: Any, texts: tuple[str, str]) -> None:
+    assert wording.apart(value, other) == texts
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from sluice.domain.config.base import ColumnType
 
 TEXT_MAX = 80
@@ -43,6 +45,12 @@ def number(value: float | None) -> str:
     else:
         text = f"{value:.3g}"
     return text.replace("-", "\u2212", 1) if text.startswith("-") else text
+
+
+def apart(value: float | Decimal, other: float | Decimal) -> tuple[str, str]:
+    """Write two numbers; with all their digits if they would look the same, and are not."""
+    shown = number(float(value)), number(float(other))
+    return (str(value), str(other)) if shown[0] == shown[1] and value != other else shown
 
 
 def written(value: object) -> str:

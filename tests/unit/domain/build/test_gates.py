@@ -103,15 +103,15 @@ def test_a_metric_that_lies_deeper_than_asked_is_named_with_its_path() -> None:
     assert verdict.reasons == (f"accuracy >= 0.5: the candidate's metric accuracy is missing: {there}",)
 
 
-def test_a_limit_that_the_champion_sets_has_six_digits() -> None:
+def test_a_limit_that_the_champion_sets_has_as_many_digits_as_the_value() -> None:
     gate = "rmse not_worse_than champion by 500 lower_is_better"
     (result,) = gates.judge([gate], {"rmse": 7856.11}, Champion({"rmse": 7974.980085355112})).results
-    assert result.reason == "7856.11 passes with limit 8474.98, the champion 7974.98"
+    assert result.reason == "7,856 passes with limit 8,475, the champion 7,975"
 
 
 def test_a_value_is_written_without_zeros_at_its_end() -> None:
     (result,) = gates.judge(["rmse >= 0.6"], {"rmse": 0.8226299694}, None).results
-    assert result.reason == "0.82263 passes with limit 0.6"
+    assert result.reason == "0.8226 passes with limit 0.6"
     assert judged("<= 1.0", 1.0).results[0].reason == "1 passes with limit 1.0"
 
 

@@ -12,6 +12,7 @@ from sluice.domain.build.verdicts import GateResult, SliceResult
 from sluice.domain.config.gate_syntax import NO_BIAS, OPERATORS, WITHIN, Gate
 from sluice.domain.predictions.bias import FacetMetric
 from sluice.domain.predictions.comparing import Comparison
+from sluice.domain.wording import number
 
 _SLICES_SHOWN = 3
 
@@ -24,7 +25,7 @@ def with_interval(result: GateResult, interval: tuple[float, float] | None, rows
     if interval is None:
         return replace(result, rows=rows)
     low, high = interval
-    reason = f"{result.reason} (between {low:.4g} and {high:.4g} on {rows} rows)"
+    reason = f"{result.reason} (between {number(low)} and {number(high)} on {rows} rows)"
     return replace(result, reason=reason, interval=interval, interval_of="value", rows=rows, confidence=0.95)
 
 
@@ -42,10 +43,10 @@ def compared(gate: Gate, found: Comparison) -> GateResult:
     sign = -1 if gate.lower_is_better else 1
     limit = found.champion + sign * (margin if gate.relation == "better_than" else -margin)
     reason = (
-        f"{found.candidate:.4g} {'passes' if passed else 'fails'} against the champion's "
-        f"{found.champion:.4g}: it {wanted}, and its gain of {found.gain:.4g} may be {found.low:.4g} to "
-        f"{found.high:.4g} with confidence {gate.confidence} ({found.method}, {found.rows} rows, "
-        f"chance {wording.chance(found.chance)})"
+        f"{number(found.candidate)} {'passes' if passed else 'fails'} against the champion's "
+        f"{number(found.champion)}: it {wanted}, and its gain of {number(found.gain)} may be "
+        f"{number(found.low)} to {number(found.high)} with confidence {gate.confidence} "
+        f"({found.method}, {found.rows} rows, chance {wording.chance(found.chance)})"
     )
     return GateResult(
         gate.text,
@@ -76,10 +77,10 @@ def of_facet(gate: Gate, facet: FacetMetric) -> SliceResult:
         passed, reason = False, "is infinite"
     elif gate.relation == WITHIN:
         passed = abs(decimal(value) - neutral) <= gate.amount
-        reason = f"{value:.4g} is {'' if passed else 'not '}within {gate.amount} of {float(neutral):g}"
+        reason = f"{number(value)} is {'' if passed else 'not '}within {gate.amount} of {float(neutral):g}"
     else:
         passed = OPERATORS[gate.relation](decimal(value), gate.amount)
-        reason = f"{value:.4g} {'passes' if passed else 'fails'} with limit {gate.amount}"
+        reason = f"{number(value)} {'passes' if passed else 'fails'} with limit {gate.amount}"
     finite = value if value is not None and math.isfinite(value) else None
     return SliceResult(
         facet.facet, facet.rows_d or facet.rows_a, passed, finite, float(gate.amount), None, None, reason

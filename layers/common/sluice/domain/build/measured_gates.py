@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from sluice.domain import wording
 from sluice.domain.build.gate_results import compared, decimal, of_facet, together, with_interval
 from sluice.domain.build.verdicts import (
     Champion,
@@ -221,7 +222,8 @@ def _note(gate: Gate, result: GateResult, evaluation: Mapping[str, Any]) -> str:
         return ""
     if not isinstance(found, int | float) or abs(found - result.value) <= _ALIKE:
         return ""
+    evaluated, predicted = wording.apart(found, result.value)
     return (
-        f"evaluation.json has {found:.6g}, the predictions {result.value:.6g}: they may differ in the "
+        f"evaluation.json has {evaluated}, the predictions {predicted}: they may differ in the "
         "positive label or the threshold"
     )

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from sluice.domain import wording
 from sluice.lazy import dataclass
 
 # The absolute difference of a metric that counts as none.
@@ -117,10 +118,15 @@ def _told_of_metrics(known: Sequence[MetricPair], tolerance: float) -> list[str]
     if not apart:
         return [f"every metric is within {tolerance:g}"]
     return [
-        f"{pair.name} is {_number(pair.reproduced)}, not {_number(pair.original)} within {tolerance:g}"
+        f"{pair.name} is {reproduced}, not {original} within {tolerance:g}"
         for pair in apart
+        for original, reproduced in [shown(pair.original, pair.reproduced)]
     ]
 
 
-def _number(value: float | None) -> str:
-    return "missing" if value is None else f"{value:.6g}"
+def shown(original: float | None, reproduced: float | None) -> tuple[str, str]:
+    """Write a metric of both evaluations, with digits that tell them apart."""
+    if original is not None and reproduced is not None:
+        return wording.apart(original, reproduced)
+    before, after = ("missing" if each is None else wording.number(each) for each in (original, reproduced))
+    return before, after

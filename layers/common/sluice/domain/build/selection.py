@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from sluice.domain import failures
+from sluice.domain import failures, wording
 from sluice.domain.build import candidates, metrics_file
 from sluice.lazy import dataclass
 
@@ -102,10 +102,11 @@ def why(train: Train, selection: Selection) -> str:
     if best is None:
         return "; ".join(selection.reasons)
     value = best.value(wanted.objective)
+    told = f"{wanted.objective}, {wording.number(value)}"
     rung = candidates.place(best.step)[1]
     same = [each for each in selection.ranked if candidates.place(each.step)[1] == rung]
     of = f"of {len(same)} candidates" if len(same) > 1 else "as the only candidate"
-    said = f"{best.step} has the {_SUPERLATIVES[wanted.direction]} {wanted.objective}, {value:.6g}, {of}"
+    said = f"{best.step} has the {_SUPERLATIVES[wanted.direction]} {told}, {of}"
     if rung:
         said += f" with {_budget(train, rung)}"
     equal = [each.step for each in same[1:] if each.value(wanted.objective) == value]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
+from sluice.domain import wording
 from sluice.domain.config.gate_syntax import OPERATORS, Gate
 from sluice.lazy import dataclass
 
@@ -147,16 +148,10 @@ def held(gate: Gate, value: Decimal, champion: Decimal | None) -> GateResult:
 
 
 def _result(gate: Gate, value: Decimal, limit: Decimal, champion: Decimal | None, passed: bool) -> GateResult:
-    against = "" if champion is None else f", the champion {_shown(champion, limit)}"
-    # The gate's own limit is written as it is there; one that the champion sets has as many digits as it.
-    held = limit if champion is None else _shown(limit, value)
-    reason = f"{_shown(value, limit)} {'passes' if passed else 'fails'} with limit {held}{against}"
+    told, held = wording.apart(value, limit)
+    against = "" if champion is None else f", the champion {wording.apart(champion, limit)[0]}"
+    # The gate's own limit is written as it is there.
+    held = str(limit) if champion is None else held
+    reason = f"{told} {'passes' if passed else 'fails'} with limit {held}{against}"
     shown = None if champion is None else float(champion)
     return GateResult(gate.text, passed, float(value), float(limit), shown, reason)
-
-
-def _shown(value: Decimal, limit: Decimal) -> str:
-    """Write six digits of a value, or all if the limit would look the same."""
-    # As a float: a decimal keeps zeros at its end.
-    text = f"{float(value):.6g}"
-    return text if value == limit or text != f"{float(limit):.6g}" else str(value)
