@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from caching_world import Caching
 from command_world import Stack
 from sluice.catalog.changes import builds
+from sluice.domain import locations
+from sluice.services import building
 from sluice.services.views import comparison
 from sluice_cli import candidate_commands, log_streams, main, waiting
 from sluice_cli.errors import CommandError
@@ -212,6 +215,27 @@ def test_packages_are_compared_one_by_one_only_where_all_are_known(
     different = [row for row in answer("compare", RUN, SECOND)["different"] if row["subject"] == "packages"]
     assert [row["what"] for row in different] == ["Python", "how many"]
     assert [row["values"] for row in different] == [["3.11", None], [2, None]]
+
+
+def test_the_packages_of_a_job_on_lambda_are_known_of_a_run_that_registered_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = "1" * 64
+    listed = [{"name": "numpy", "version": "2.1.0"}]
+    uri = locations.environment_document(world.cloud.artifact_bucket, digest)
+    world.cloud.objects.write(uri, json.dumps({"python": "3.12", "packages": listed}).encode())
+    world.accuracies["evaluate-candidate"] = 0.5
+    world.build("a.csv")
+    steps = [
+        replace(step, environment=digest if step.step == "train-1" else None)
+        for step in building.find_steps(world.cloud, RUN)
+    ]
+    monkeypatch.setattr(building, "find_steps", lambda *_: steps)
+    run = building.find_run(world.cloud, PIPELINE, RUN)
+    assert run is not None
+    found = comparison.compare(world.cloud, [run, run])["same"]
+    told = {row["what"]: row["values"][0] for row in found if row["subject"] == "packages"}
+    assert told == {"Python": "3.12", "how many": 1}
 
 
 def test_a_run_is_shown_as_a_graph_with_what_was_chosen_and_why(world: World) -> None:

@@ -14,6 +14,7 @@ from caching_world import Caching
 from command_world import Hearing
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Run
+from sluice.domain import locations
 from sluice.domain.build import step_cache
 from sluice.services.build import stopping
 from sluice.services.build.stopping import NotStoppedError
@@ -50,6 +51,24 @@ def test_values_are_shown_as_pipeline_yaml_may_have_them(stack: Hearing[Caching]
     told = sluice("start", PIPELINE, *given).stdout
     assert "train.cache = false\n" in told
     assert 'train.compute.spot = {"max_wait_s": 7200}\n' in told
+
+
+def test_packages_that_differ_are_named_with_their_versions(cloud: fakes.Cloud) -> None:
+    kept = {"0" * 64: {"idna": "3.7", "numpy": "2.1.0"}, "1" * 64: {"idna": "3.10", "numpy": "2.1.0"}}
+    for digest, packages in kept.items():
+        listed = [{"name": name, "version": version} for name, version in packages.items()]
+        uri = locations.environment_document(cloud.artifact_bucket, digest)
+        cloud.objects.write(uri, json.dumps({"python": "3.12", "packages": listed}).encode())
+
+    def told(before: str | None, now: str) -> list[tuple[str, str | None, str]]:
+        changed = {"part": step_cache.PACKAGES, "before": before, "now": now}
+        (each,) = reuse.with_packages(cloud, [{"step": "train-0", "differences": [changed]}])
+        return [(found["part"], found["before"], found["now"]) for found in each["differences"]][1:]
+
+    assert told("0" * 64, "1" * 64) == [("packages.idna", "3.7", "3.10")]
+    # Of what is not known any more all would differ.
+    assert told("2" * 64, "1" * 64) == []
+    assert told(None, "1" * 64) == []
 
 
 def test_of_a_run_without_a_job_it_is_said_that_there_is_nothing_to_explain(

@@ -10,10 +10,11 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Run, Step
 from sluice.domain import names
-from sluice.domain.build import costs, usage
+from sluice.domain.build import costs, run_manifest, usage
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
 from sluice.services import building
+from sluice.services.build import environments
 from sluice.services.views import candidates, models
 
 # In this order subjects are shown.
@@ -103,9 +104,13 @@ def _code(cloud: Cloud, run: Run) -> Facts:
 
 
 def _packages(cloud: Cloud, run: Run, steps: Sequence[Step]) -> Facts:
-    """Return what the chosen candidate was trained with, by the manifest that a registered run has."""
-    known = _environments(cloud, run)
-    known.sort(key=lambda each: candidates.chosen_step(steps) not in each["steps"])
+    """Return what the chosen candidate was trained with.
+
+    A registered run has a manifest that tells; of another it is known if the job ran on Lambda.
+    """
+    chosen = candidates.chosen_step(steps)
+    known = _environments(cloud, run) or _on_lambda(cloud, [step for step in steps if step.step == chosen])
+    known.sort(key=lambda each: chosen not in each["steps"])
     if not known or not known[0]["packages"]:
         return {}
     packages: dict[str, str] = known[0]["packages"]
@@ -123,6 +128,18 @@ def _environments(cloud: Cloud, run: Run) -> list[dict[str, Any]]:
         return []
     found: list[dict[str, Any]] = document.get("environments", [])
     return found
+
+
+def _on_lambda(cloud: Cloud, steps: Sequence[Step]) -> list[dict[str, Any]]:
+    found = environments.with_packages(cloud, [step.item() for step in steps if step.environment])
+    return [
+        {
+            "steps": [step.step for step in steps],
+            "python": each.get("python"),
+            "packages": run_manifest.packages(each.get("packages")),
+        }
+        for each in found
+    ]
 
 
 def _measured(steps: Sequence[Step]) -> Facts:

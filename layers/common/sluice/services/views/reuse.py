@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache, partial
 from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Step
 from sluice.domain import names
-from sluice.domain.build import candidates, step_cache
+from sluice.domain.build import candidates, run_manifest, step_cache
 from sluice.ports import Cloud
 from sluice.services import building
+from sluice.services.build import environments
 
 # So many runs before it a step is compared with.
 _RUNS_MAX = 20
@@ -25,7 +27,37 @@ def explain(cloud: Cloud, pipeline: str, run_id: str) -> list[dict[str, Any]]:
     """
     steps = [step for step in building.find_steps(cloud, run_id) if step.cached or step.job]
     former = [*steps_before(cloud, pipeline, run_id)] if any(step.cached is None for step in steps) else []
-    return [explained(step, former) for step in sorted(steps, key=_place)]
+    return with_packages(cloud, [explained(step, former) for step in sorted(steps, key=_place)])
+
+
+def with_packages(cloud: Cloud, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return explanations in which the packages that differ follow the digests of all packages."""
+    known = cache(partial(_packages, cloud))
+    return [
+        {**each, "differences": [*_named(each["differences"], known)]} if each.get("differences") else each
+        for each in told
+    ]
+
+
+def _named(
+    differences: Sequence[Mapping[str, Any]], known: Callable[[str], Mapping[str, str]]
+) -> Iterator[Mapping[str, Any]]:
+    for each in differences:
+        yield each
+        if each["part"] == step_cache.PACKAGES and each["before"] and each["now"]:
+            before, now = known(each["before"]), known(each["now"])
+            # Of two digests of which one is not known any more, all would differ.
+            for changed in step_cache.differences(now, before) if before and now else ():
+                yield {**asdict(changed), "part": f"{step_cache.PACKAGES}.{changed.part}"}
+
+
+def _packages(cloud: Cloud, digest: str) -> Mapping[str, str]:
+    """Return the version of each package of an environment, and of its Python; nothing if it is gone."""
+    try:
+        document = environments.describe(cloud, digest)
+    except FileNotFoundError:
+        return {}
+    return {"Python": document["python"], **(run_manifest.packages(document.get("packages")) or {})}
 
 
 def _place(step: Step) -> tuple[object, ...]:
