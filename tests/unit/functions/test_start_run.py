@@ -130,7 +130,9 @@ def test_what_cannot_be_is_refused_with_reasons(world: World, given: dict[str, A
 def test_without_data_there_is_nothing_to_start(cloud: fakes.Cloud, invoke: Invoke) -> None:
     world = World(cloud, invoke)
     world.push()
-    assert wish(world)["reasons"] == ["reviews has no data to build on: upload some"]
+    assert wish(world)["reasons"] == [
+        "reviews has no data to build on: `sluice upload reviews FILE` brings some"
+    ]
     assert wish(world, "r2", pipeline=PIPELINE)["status"] == "refused"
 
 

@@ -65,7 +65,9 @@ def plan(cloud: Cloud, wanted: Wanted) -> Run:
     if run.given_dataset:
         _check_dataset(cloud, run, run.given_dataset)
     elif not state.dataset_version and not arrivals.waiting(cloud, wanted.pipeline):
-        raise NotStartedError(f"{wanted.pipeline} has no data to build on: upload some")
+        raise NotStartedError(
+            f"{wanted.pipeline} has no data to build on: `sluice upload {wanted.pipeline} FILE` brings some"
+        )
     return run
 
 
