@@ -221,7 +221,8 @@ def _print_steps(steps: list[dict[str, Any]], reasons: list[str]) -> None:
         if "log_tail" not in step:
             continue
         tail = tuple(step["log_tail"])
-        has_job = step.get("kind") != "pipeline_execution"
+        # One that SageMaker refused, or that would have cost too much, was never created.
+        has_job = bool(step.get("job_arn") or step.get("cached")) and step.get("kind") != "pipeline_execution"
         if not tail and (failures.has_words(step.get("failure_reason") or "") or not has_job):
             continue  # there was no job to write a log
         if not tail:

@@ -138,7 +138,9 @@ def test_logs_that_end_alike_are_shown_once_and_an_empty_one_is_no_next_step(
     text = capsys.readouterr().out
     assert text.count("ValueError") == 1
     assert "the log of train-1 ends as that of train-0" in text
-    run_page.print_run(run | {"steps": [{"step": "evaluate-candidate", "log_tail": []}]})
+    run_page.print_run(run | {"steps": [{"step": "train-0", "log_tail": []}]})
+    assert "log of train-0" not in capsys.readouterr().out  # its job was never created
+    run_page.print_run(run | {"steps": [{"step": "evaluate-candidate", "log_tail": [], "job_arn": "arn"}]})
     shown = capsys.readouterr()
     assert ("is empty" in shown.out, "logs" in shown.err) == (True, False)
 
