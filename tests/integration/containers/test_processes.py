@@ -37,7 +37,7 @@ command = [sys.executable, "-I", "-c", script]
 process = processes.Process(command, {"PATH": os.environ["PATH"]}, folder, waiting)
 out = process.output.readline().decode().strip()
 process.wait(20)
-names = processes.left_running(waiting.pids) if "named" in sys.argv[3] else None
+names = processes.left_running(lambda: waiting.pids) if "named" in sys.argv[3] else None
 processes.end_children(waiting.pids, processes.seen_below if "lists" in sys.argv[3] else None)
 assert 0 < process.ran_s < 60
 assert [each.poll() for each in spared] == [None] * len(waiting.pids)

@@ -187,14 +187,16 @@ def _started(
     return process.pid, process.stdout
 
 
-def left_running(spared: set[int]) -> list[str]:
+def left_running(spared: Callable[[], set[int]]) -> list[str]:
     """Return the names of our descendants that outlive the script by more than a moment.
 
+    `spared` is asked each time: what reads metrics may start after a script whose last line is its first.
     A name is the kernel's (`comm`), as arguments may hold secrets.
     """
     deadline = time.monotonic() + _LEAVE_TIME_S
     while True:
-        below = (_name(pid) for pid in seen_below(os.getpid()) if pid not in spared)
+        seen, kept = seen_below(os.getpid()), spared()
+        below = (_name(pid) for pid in seen if pid not in kept)
         names = [name for name in below if name is not None]
         if not names or time.monotonic() > deadline:
             return names

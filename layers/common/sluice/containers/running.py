@@ -149,7 +149,7 @@ def run(
             follower = transcript.following(process.output, process.has_ended)
             how = _watch(job, process, is_stopped, started)
             if how == "itself":
-                left = left_running(waiting.pids | metrics.pids)
+                left = left_running(lambda: waiting.pids | metrics.pids)
             follower.join()
             log.flush()
             # Whatever it left running would change what is uploaded from here on.
