@@ -128,9 +128,7 @@ def upload(
 
 def _print_planned(planned: dict[str, Any]) -> None:
     for file in planned["files"]:
-        size = wording.count(file["size_bytes"], "byte")
-        fate = f", {escape(file['fate'])}" if file["fate"] else ""
-        out.print(f"{escape(file['path'])} to {escape(file['uri'])} ({size}{fate})")
+        out.print(f"{escape(file['path'])} to {escape(file['uri'])} ({_size_and_fate(file)})")
     _print_left_out(planned["left_out"])
     total = sum(file["size_bytes"] for file in planned["files"])
     files = wording.count(len(planned["files"]), "file")
@@ -140,9 +138,13 @@ def _print_planned(planned: dict[str, Any]) -> None:
 
 def _print_uploaded(uploaded: list[dict[str, Any]], left_out: list[dict[str, str]]) -> None:
     for item in uploaded:
-        size = wording.count(item["size_bytes"], "byte")
-        out.print(f"[green]uploaded[/] {escape(item['uri'])} ({size})")
+        out.print(f"[green]uploaded[/] {escape(item['uri'])} ({_size_and_fate(item)})")
     _print_left_out(left_out)
+
+
+def _size_and_fate(file: Mapping[str, Any]) -> str:
+    size = wording.count(file["size_bytes"], "byte")
+    return f"{size}, {escape(file['fate'])}" if file["fate"] else size
 
 
 def _print_left_out(left_out: list[dict[str, str]]) -> None:

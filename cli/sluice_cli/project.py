@@ -279,6 +279,7 @@ def upload_planned(target: Target, planned: Mapping[str, Any]) -> list[dict[str,
                 target, Path(file["path"]), bucket, file["uri"].removeprefix(f"s3://{bucket}/")
             ),
             "size_bytes": file["size_bytes"],
+            "fate": file["fate"],
         }
         for file in planned["files"]
     ]

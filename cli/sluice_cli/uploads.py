@@ -89,6 +89,8 @@ def _unfit(entry: Path, above: frozenset[Path]) -> str | None:
     """Say why an entry of a folder is not uploaded; None if it is. `above` are the folders around it."""
     if entry.name.startswith("."):
         return "hidden"
+    if not _is_utf8(entry.name):
+        return "a name that is not UTF-8, as keys of S3 are"
     if not entry.exists():
         return "a link that leads nowhere"
     if entry.is_dir():
@@ -96,8 +98,23 @@ def _unfit(entry: Path, above: frozenset[Path]) -> str | None:
     return None if entry.is_file() else "no regular file"
 
 
+def _is_utf8(name: str) -> bool:
+    """Tell whether a name is text; of one that is not, Python keeps the bytes as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def require_key(key: str) -> None:
     """Raise CommandError for a key that S3 does not take."""
+    if not _is_utf8(key):
+        raise CommandError(
+            f"S3 takes keys in UTF-8, and {shorten(key, _KEY_SHOWN)} is not",
+            hint="Give it another name with --key.",
+            exit_code=EXIT_USAGE,
+        )
     if (size := len(key.encode(errors="replace"))) > _KEY_BYTES_MAX:
         raise CommandError(
             f"S3 takes keys of at most {_KEY_BYTES_MAX:,} bytes, and {shorten(key, _KEY_SHOWN)} has {size:,}",

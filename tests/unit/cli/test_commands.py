@@ -204,10 +204,14 @@ def test_what_was_uploaded_is_said_before_the_wait_for_its_run(
     monkeypatch.setattr(waiting, "run_ids", lambda target, name: set())
     left_out = [{"path": "d/.x", "why": "hidden"}]
     monkeypatch.setattr(project, "plan_upload", lambda *_, **__: {"files": [], "left_out": left_out})
-    monkeypatch.setattr(project, "upload_planned", lambda *_: [{"uri": "s3://b/m/a.csv", "size_bytes": 1}])
+    monkeypatch.setattr(
+        project,
+        "upload_planned",
+        lambda *_: [{"uri": "s3://b/m/a.csv", "size_bytes": 1, "fate": "zero bytes"}],
+    )
     monkeypatch.setattr(build_commands, "follow_run", interrupted)
     said = CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--wait"]).stdout
-    assert said == "uploaded s3://b/m/a.csv (1 byte)\nleft out d/.x (hidden)\n"
+    assert said == "uploaded s3://b/m/a.csv (1 byte, zero bytes)\nleft out d/.x (hidden)\n"
 
 
 def test_a_dry_run_lists_what_would_be_uploaded_and_uploads_nothing(

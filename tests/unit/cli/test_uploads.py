@@ -119,3 +119,14 @@ def test_a_key_that_s3_does_not_take_is_refused_also_by_a_dry_run(tmp_path: Path
     assert planned["fate"] == "will be quarantined: a key of more than 900 bytes"
     with pytest.raises(CommandError, match=r"S3 takes keys of at most 1,024 bytes, and m/é+… has 1,025"):
         project.plan_upload(target, "m", [tmp_path / "a.csv"], key=f"{longest}x")
+
+
+def test_a_name_that_is_no_text_is_left_out_of_a_folder_and_refused_alone(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "data", "a.csv")
+    odd = folder / os.fsdecode(b"bad\xff.csv")
+    odd.write_text("x")
+    assert left_out(folder) == {odd.name: "a name that is not UTF-8, as keys of S3 are"}
+    target: Any = SimpleNamespace(cloud=fakes.Cloud(), outputs={"DataBucketName": "data"})
+    with pytest.raises(CommandError, match="S3 takes keys in UTF-8"):
+        project.plan_upload(target, "m", [odd])
+    assert project.plan_upload(target, "m", [odd], key="good.csv")["files"]
