@@ -20,9 +20,9 @@ os.environ["POWERTOOLS_LOG_LEVEL"] = "CRITICAL"
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import fakes
-from conftest import LambdaContext, load_function
 from console_world import PATHS, Catalog, Counted, grown
 from figures import Figure, arguments, report
+from handlers import LambdaContext, load_function
 from sluice import wiring
 from sluice.console import requests
 from sluice.console.answering import answer

@@ -34,9 +34,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import fakes
 from build_world import PIPELINE, World, created, requests
-from conftest import LambdaContext, load_function
 from figures import arguments
 from grown import Count, GrownCatalog, GrownObjects, GrownRegistry, Keys
+from handlers import LambdaContext, load_function
 from sluice import wiring
 from sluice.catalog import keys
 from sluice.domain import times

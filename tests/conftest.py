@@ -1,61 +1,29 @@
-"""The environment the functions expect, and an account of fakes behind their ports."""
+"""How tests are run, and an account of fakes behind the ports of functions.
+
+Tests import nothing from here: that would run it again, and undo what was asked for on the command line.
+"""
 
 from __future__ import annotations
 
 import gc
-import importlib.util
 import json
-import os
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
 import fakes
+from handlers import ROOT, invoked
 
 pytest.register_assert_rewrite("catalog_contract")
-ROOT = Path(__file__).parent.parent
 # How long an example takes is the machine's matter. `make unit` tries few, `make properties` all of them.
 settings.register_profile("few", deadline=None, max_examples=20)
 settings.register_profile("all", deadline=None, max_examples=100)
 settings.load_profile("few")
-
-os.environ |= {
-    "AWS_DEFAULT_REGION": "eu-central-1",
-    "AWS_REGION": "eu-central-1",
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "STACK_NAME": "sluice",
-    "CATALOG_TABLE": "sluice-catalog",
-    "DATA_BUCKET": fakes.DATA_BUCKET,
-    "ARTIFACT_BUCKET": fakes.ARTIFACT_BUCKET,
-    "AUTOMATIC_APPROVAL": "false",
-    "ROLES_ARN": fakes.ROLES_ARN,
-    "JOB_BOUNDARY_ARN": "arn:aws:iam::123456789012:policy/sluice-boundary",
-    "KMS_KEY_ARN": "",
-    "SUBNET_IDS": "",
-    "SECURITY_GROUP_IDS": "",
-    "JOB_NETWORK_ISOLATION": "false",
-    "JOB_TRAFFIC_ENCRYPTION": "false",
-    "RESOURCE_TAGS": "",
-    "SAGEMAKER_LOG_RETENTION_DAYS": "0",
-    "NOTICES_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:sluice-notices",
-    "WEBHOOK_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/sluice-webhooks",
-    "BUILD_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:sluice-build",
-    "RELEASE_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:sluice-release",
-    "BUILD_REQUESTS_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/sluice-build-requests",
-}
-
 
 # A worker that collects thousands of tests makes hardly any garbage, and what it has collected stays.
 gc.disable()
@@ -99,38 +67,10 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> fakes.Cloud:
     return account
 
 
-@dataclass(frozen=True)
-class LambdaContext:
-    """What powertools reads of the real one."""
-
-    function_name: str = "function"
-    memory_limit_in_mb: str = "256"
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:function"
-    aws_request_id: str = "00000000-0000-0000-0000-000000000000"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 300_000
-
-
-@cache
-def load_function(name: str) -> ModuleType:
-    """The module `functions/<name>/app.py`, under a name of its own since each is called `app`."""
-    spec = importlib.util.spec_from_file_location(f"functions_{name}", ROOT / "functions" / name / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def invoke() -> Callable[[str, Any], Any]:
     """`invoke("record_arrival", event)` calls the function's handler as Lambda would."""
-
-    def call(name: str, event: Any) -> Any:
-        return load_function(name).lambda_handler(json.loads(json.dumps(event)), LambdaContext())
-
-    return call
+    return invoked
 
 
 @pytest.fixture

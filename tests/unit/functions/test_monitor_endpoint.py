@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fakes
-from conftest import LambdaContext, load_function
+from handlers import LambdaContext, load_function
 from monitored import record
 from release_world import ENDPOINT, PIPELINE, Invoke
 from sluice.catalog import keys

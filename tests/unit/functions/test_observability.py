@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 
-from conftest import LambdaContext
+from handlers import LambdaContext
 from sluice import observability
 from sluice.observability import EventLogger
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fakes
-from conftest import LambdaContext, load_function
+from handlers import LambdaContext, load_function
 from release_world import ENDPOINT, PIPELINE, World
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from conftest import LambdaContext, load_function
+from handlers import LambdaContext, load_function
 from sluice.containers import orders, processes
 from sluice.containers.orders import Order
 

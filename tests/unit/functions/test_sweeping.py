@@ -8,7 +8,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, Invoke, World
-from conftest import LambdaContext, load_function
+from handlers import LambdaContext, load_function
 from sluice.catalog import keys
 from sluice.catalog.records.arrivals import Arrival
 from sluice.catalog.records.data import Dataset

@@ -12,7 +12,7 @@ import pytest
 
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
-from conftest import ROOT
+from handlers import ROOT
 from sluice.catalog import keys
 from sluice.quality import part_results, run
 from sluice.quality.engine import EngineLimitError
