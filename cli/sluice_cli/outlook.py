@@ -33,9 +33,9 @@ def lines(outlook: dict[str, Any], which: str = "the next run") -> list[str]:
         if expected.get("is_by_steps"):
             said.append(f"all its steps cost about {money(expected['usd'])} (as former ones: {span})")
         else:
-            last = expected["runs"]
-            made_of = "as the last one did" if last == 1 else f"the last {last}: {span}"
-            said.append(f"{which} costs about {money(expected['usd'])} ({made_of})")
+            last, kind = expected["runs"], "complete run"
+            made_of = f"as the last {kind}" if last == 1 else f"as the last {last} {kind}s, {span}"
+            said.append(f"{which} costs about {money(expected['usd'])} ({made_of}; packages apart)")
     if packages := outlook.get("packages"):
         said.append(_packages(packages))
     if month and month["budget_usd"] is not None:

@@ -21,9 +21,10 @@ def test_nothing_is_said_if_nothing_is_known() -> None:
 
 def test_an_estimate_says_what_it_is_made_from() -> None:
     (line,) = outlook.lines({"estimate": ESTIMATE, "month": None, "held_back": None})
-    assert line == "the next run costs about $0.0042 (the last 3: $0.0040 to $0.0051)"
+    span = "$0.0040 to $0.0051"
+    assert line == f"the next run costs about $0.0042 (as the last 3 complete runs, {span}; packages apart)"
     (one,) = outlook.lines({"estimate": {**ESTIMATE, "runs": 1}, "month": None, "held_back": None})
-    assert one == "the next run costs about $0.0042 (as the last one did)"
+    assert one == "the next run costs about $0.0042 (as the last complete run; packages apart)"
 
 
 def test_the_months_budget_and_what_it_holds_back_are_said() -> None:

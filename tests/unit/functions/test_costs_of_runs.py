@@ -120,6 +120,14 @@ def test_of_a_skipped_run(world: World) -> None:
     assert cost_of(world, "reviews-00002").transitions == transitions(world)
 
 
+def test_of_a_reproduction(world: World) -> None:
+    assert world.build("a.csv") == "registered"
+    wish = {"stack": "sluice", "pipeline": PIPELINE, "request_id": "r1", "actor": "ada", "reproduces": RUN}
+    world.invoke("start_run", {"time": "2026-11-24T12:00:00Z", "detail": wish})
+    assert world.play("reviews-00002") == "reproduced"
+    assert cost_of(world, "reviews-00002").transitions == transitions(world)
+
+
 @pytest.mark.parametrize(
     "failing", [set(), {"evaluate-champion"}, {"evaluate-champion", "evaluate-champion-own"}]
 )

@@ -36,6 +36,8 @@ _FUNCTION_GB_S = 0.25
 _READS, _WRITES = 6, 4
 # Invocations for each job (start_job, finish_job and their retries by events) and for a run as a whole.
 _INVOCATIONS_OF_A_JOB, _INVOCATIONS_OF_A_RUN = 4, 8
+# Either of these tells that a run was judged; the latter is `reproduction.STEP`.
+_JUDGED = {names.GATES, "comparison"}
 
 
 # What a run's cost depends on, beside its steps.
@@ -256,7 +258,8 @@ def count_transitions(steps: Sequence[str], run: Mapping[str, Any], failed: set[
     if evaluated:
         # The choice after the last rung, and the map.
         count += 2 + len(evaluated) + sum(_after_failure(step, evaluated) for step in failed & {*evaluated})
-    if "gates" in steps:
+    if _JUDGED & {*steps}:
+        # CheckGates, which compares a reproduction, and the choice after it.
         count += 2
     if "register" in steps:
         count += 1
