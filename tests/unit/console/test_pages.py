@@ -150,6 +150,20 @@ def test_while_a_run_is_under_way_the_page_asks_again_and_offers_to_stop_it(
     assert [form["action"] for form in Page(html).forms] == ["/acts/stop"]
 
 
+def test_what_was_compared_with_nothing_says_so_wherever_it_waits(
+    cloud: fakes.Cloud, invoke: build_world.Invoke
+) -> None:
+    cloud.allows_automatic_approval = True
+    world = build_world.World(cloud, invoke)
+    world.push(pipeline=f"{build_world.PIPELINE_YAML}register: {{approval: automatic}}\n".encode())
+    assert world.build("a.csv") == "registered"
+    why = "a person decides, although approval is automatic: there is no champion"
+    for path in ("/", f"/pipelines/{BUILDS}", f"/runs/{RUN}", f"/models/{BUILDS}/1"):
+        assert why in page(cloud, path).text, path
+    for path in (f"/runs/{RUN}", f"/models/{BUILDS}/1"):
+        assert "nothing compared" in page(cloud, path).text
+
+
 def test_gates_of_slices_are_drawn_on_a_runs_page(built: build_world.World) -> None:
     """By the report's own templates, with the console's filters."""
     rows = [*map(str, range(120))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 # ruff: noqa: S311 - simulations
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -146,6 +147,9 @@ def test_evaluation_json_is_held_against_the_predictions() -> None:
     result = judged(BETTER, right(0.9), right(0.7), evaluation)
     assert result.note.startswith("evaluation.json has 0.95, the predictions 0.9")
     assert judged(BETTER, right(0.95), right(0.7), evaluation).note == ""
+    evaluation["metrics"]["accuracy"]["value"] = math.nan
+    note = judged(BETTER, right(0.9), right(0.7), evaluation).note
+    assert note == "evaluation.json has no finite number there, the predictions 0.9"
 
 
 def sliced(*shares: float, rows: int = 40) -> Predictions:

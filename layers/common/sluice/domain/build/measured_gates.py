@@ -222,6 +222,8 @@ def _note(gate: Gate, result: GateResult, evaluation: Mapping[str, Any]) -> str:
         return ""
     if not isinstance(found, int | float) or abs(found - result.value) <= _ALIKE:
         return ""
+    if not math.isfinite(found):
+        return f"evaluation.json has no finite number there, the predictions {wording.number(result.value)}"
     evaluated, predicted = wording.apart(found, result.value)
     return (
         f"evaluation.json has {evaluated}, the predictions {predicted}: they may differ in the "
