@@ -92,6 +92,21 @@ def test_a_warm_pool_is_kept_for_the_next_candidate(build: jobs.Build) -> None:
     assert training(build, keep_alive_s=600)["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
 
 
+def test_prepare_and_evaluate_have_the_instance_the_disk_and_the_time_of_their_own_step(
+    build: jobs.Build,
+) -> None:
+    own = {"instance_type": "ml.m5.xlarge", "volume_gb": 77, "max_runtime_s": 1234}
+    evaluating = jobs.evaluate_request(with_compute(build, "evaluate", **own), "candidate", "s3://b/m.tar.gz")
+    assert accepted("CreateProcessingJob", evaluating)
+    for request in (preparing(build, **own), evaluating):
+        assert request["ProcessingResources"]["ClusterConfig"] == {
+            "InstanceCount": 1,
+            "InstanceType": "ml.m5.xlarge",
+            "VolumeSizeInGB": 77,
+        }
+        assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 1234}
+
+
 def test_a_script_gets_its_variables(build: jobs.Build) -> None:
     assert training(build, environment={"DEPTH": "3"})["Environment"] == {
         "PYTHONUNBUFFERED": "1",
