@@ -94,8 +94,8 @@ def test_a_spot_job_without_a_network_keeps_checkpoints_in_the_runs_folder(
     job = loop.target.client("sagemaker").describe_training_job(TrainingJobName=train["job_name"])
     assert job["EnableNetworkIsolation"] is True
     bucket, _, prefix = job["CheckpointConfig"]["S3Uri"].removeprefix("s3://").partition("/")
-    assert prefix == f"runs/{loop.pipeline}/{run['run_id']}/train/checkpoints/train-0"
-    listed = loop.target.client("s3").list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/")
+    assert prefix == f"runs/{loop.pipeline}/{run['run_id']}/train/checkpoints/train-0/"
+    listed = loop.target.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
     names = sorted(each["Key"].rpartition("/")[2] for each in listed["Contents"])
     assert names == ["rounds-00020.json", "rounds-00040.json", "rounds-00060.json"]
     tags = loop.target.client("sagemaker").list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]

@@ -246,9 +246,14 @@ def test_a_function_that_died_fails_the_task_by_its_reason_and_sagemaker_runs_th
     assert world.invoke("finish_job", lost(NAME, "the order's", KILLED)) == {"status": "answered"}
     with pytest.raises(TaskFailed, match=r"LambdaLimitError: .*want of memory"):
         world.answer(token)
+    # SageMaker gets the job: there is nothing to change in pipeline.yaml.
+    (failed,) = [entry for entry in world.timeline() if entry["event"] == "prepare failed"]
+    assert failed["detail"] == "it was ended for want of memory"
+    world.cloud.catalog.update(keys.step_key(RUN, "prepare"), {"left_behind": "ended 1 process"})
     again = world.start("prepare")
     step = world.step("prepare")
     assert (step["status"], step["backend"]) == ("InProgress", "sagemaker")
+    assert "left_behind" not in step
     assert step["backend_reason"] == "sagemaker: on Lambda it was ended for want of memory"
     assert "failure_reason" not in step
     world.end("prepare")

@@ -125,8 +125,11 @@ class Locations:
         return self._uri(f"runs/{self.pipeline}/{run_id}/train")
 
     def checkpoints(self, run_id: str, step: str) -> str:
-        """Return where a candidate's training job keeps its checkpoints."""
-        return self._uri(f"runs/{self.pipeline}/{run_id}/train/checkpoints/{step}")
+        """Return the folder where a candidate's training job keeps its checkpoints.
+
+        It ends with a slash: of `train-1` alone S3 would list those of `train-10` too.
+        """
+        return self._uri(f"runs/{self.pipeline}/{run_id}/train/checkpoints/{step}/")
 
     def evaluation(self, run_id: str, role: str) -> str:
         return self._uri(f"runs/{self.pipeline}/{run_id}/evaluate/{role}")

@@ -69,7 +69,7 @@ def test_rungs_of_a_candidate_hand_on_its_checkpoints_and_a_grid_keeps_none(buil
     train = build.config.train.model_copy(update={"candidates": halving})
     halved = replace(build, config=build.config.model_copy(update={"train_": train}))
     kept = [jobs.training_request(halved, step, {})["CheckpointConfig"] for step in ("train-2", "train-2-r1")]
-    assert kept == [{"S3Uri": f"{RUN}/train/checkpoints/train-2"}] * 2
+    assert kept == [{"S3Uri": f"{RUN}/train/checkpoints/train-2/"}] * 2
     _, folders = jobs.role_of(halved, "train-2-r1")
     assert "train/checkpoints/train-2" in folders
 
@@ -79,7 +79,7 @@ def test_spot_instances_keep_checkpoints_of_each_candidate_in_the_runs_folder(bu
     request = training(build, spot=spot)
     assert request["EnableManagedSpotTraining"] is True
     assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 7200}
-    assert request["CheckpointConfig"] == {"S3Uri": f"{RUN}/train/checkpoints/train-0"}
+    assert request["CheckpointConfig"] == {"S3Uri": f"{RUN}/train/checkpoints/train-0/"}
 
 
 def test_instances_that_are_not_spot_are_asked_for_as_before(build: jobs.Build) -> None:

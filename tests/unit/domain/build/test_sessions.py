@@ -13,6 +13,7 @@ from sluice.domain.build import jobs, sessions
 from sluice.domain.build.jobs import Build
 from sluice.domain.build.sessions import SessionTooLongError
 from sluice.domain.config import PipelineConfig
+from sluice.domain.config.candidates import Budget
 from sluice.domain.roles import Account
 
 ACCOUNT = Account("arn:aws:iam::123456789012:role/sluice/s/eu-central-1/", "eu-central-1", "data", "art")
@@ -104,12 +105,23 @@ def test_a_reproduction_reads_its_copies_and_not_the_pipelines_data(build: Build
     assert not writes(policy, f"{RUNS}/data/reviews-sentiment/a.csv")
 
 
-def test_checkpoints_are_read_and_written(build: Build) -> None:
-    request = jobs.training_request(build, "train-0", {})
-    request["CheckpointConfig"] = {"S3Uri": f"s3://{RUNS}/train/checkpoints/0"}
+def test_checkpoints_are_read_and_written_and_those_of_no_other_candidate(build: Build) -> None:
+    train = build.config.train
+    budget = Budget(hyperparameter="epochs", min=1, max=4)
+    halving = train.candidates.model_copy(update={"budget": budget})
+    config = build.config.model_copy(update={"train_": train.model_copy(update={"candidates": halving})})
+    request = jobs.training_request(replace(build, config=config), "train-1", {})
     policy = sessions.of_script("training_job", request, ACCOUNT, "reviews-sentiment")
-    assert reads(policy, f"{RUNS}/train/checkpoints/0/1.bin")
-    assert writes(policy, f"{RUNS}/train/checkpoints/0/1.bin")
+    for allowed in (reads, writes):
+        assert allowed(policy, f"{RUNS}/train/checkpoints/train-1/1.bin")
+        assert not allowed(policy, f"{RUNS}/train/checkpoints/train-10/1.bin")
+
+
+def test_an_evaluation_writes_beside_none_whose_name_begins_alike(build: Build) -> None:
+    request = jobs.evaluate_request(build, "champion", "s3://art/models/m/model.tar.gz")
+    policy = sessions.of_script("processing_job", request, ACCOUNT, "reviews-sentiment")
+    assert writes(policy, f"{RUNS}/evaluate/champion/evaluation.json")
+    assert not writes(policy, f"{RUNS}/evaluate/champion-own/evaluation.json")
 
 
 @pytest.mark.parametrize(
