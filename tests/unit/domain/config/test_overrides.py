@@ -113,7 +113,7 @@ def test_where_the_project_has_text_any_value_is_text(pipeline_config: PipelineC
         ("train=1", "is a mapping"),
         (
             "train.hyperparameters.epochs.more=1",
-            "is no field: train.hyperparameters.epochs is 10 in pipeline.yaml, and can be given as a whole",
+            "is 10 in pipeline.yaml, and can be given as a whole, 'train.hyperparameters.epochs=VALUE'",
         ),
         (
             "train.compute.spot.max_wait_s=7200",
@@ -121,7 +121,7 @@ def test_where_the_project_has_text_any_value_is_text(pipeline_config: PipelineC
         ),
         (
             "train.cache.max_age_s=3",
-            "train.cache is true in pipeline.yaml, and can be given as a whole, train.c",
+            "is true in pipeline.yaml, and can be given as a whole, 'train.cache={max_age_s: VALUE}'",
         ),
         ("name.first=x", "name cannot be overridden"),
         ("epochs=1", "expected one of prepare, train, evaluate; did you mean train.hyperparameters.epochs?"),

@@ -220,7 +220,9 @@ def _inside(path: str, here: str, place: Any) -> str:
     if not _may_be(here):
         return _forbidden(here)
     now = "is not given" if place is None else f"is {_spelt(place)}"
-    return f"{path} is no field: {here} {now} in pipeline.yaml, and can be given as a whole, {here}=VALUE"
+    may_have_fields = place is None or here in _LEAVES
+    whole = f"{{{path.removeprefix(f'{here}.')}: VALUE}}" if may_have_fields else "VALUE"
+    return f"{path} is no field: {here} {now} in pipeline.yaml, and can be given as a whole, '{here}={whole}'"
 
 
 def _may_be(path: str) -> bool:
