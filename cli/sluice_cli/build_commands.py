@@ -11,7 +11,7 @@ import typer
 from sluice.domain import wording
 from sluice.domain.build import sources
 from sluice.services import views
-from sluice_cli import log_streams, lookup, project, reasons, waiting
+from sluice_cli import log_streams, lookup, project, reasons, uploads, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, RunName, Wait, example, hint_more, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
@@ -111,17 +111,23 @@ def upload(
     result: dict[str, Any] = {"uploaded": uploaded, "left_out": planned["left_out"]}
     if not as_json:
         _print_uploaded(uploaded, planned["left_out"])
-    if wait:
+    is_set_aside = uploads.are_set_aside(uploaded)
+    if wait and not is_set_aside:
         is_it = waiting.may_read(target, pipeline, uploaded)
         result["run"] = follow_run(target, pipeline, known, is_it)
 
     def text() -> None:
-        if wait:
+        if is_set_aside:
+            out.print("no run starts, as all of it is set aside")
+            hint(f"next: `sluice data list {pipeline} --quarantined` shows it")
+        elif wait:
             print_run(result["run"])
         else:
             hint(f"next: `sluice runs {pipeline}` shows the run it starts")
 
     show(result, as_json, text)
+    if wait and is_set_aside:
+        raise typer.Exit(EXIT_REJECTED)
     if wait and (code := RUN_EXITS.get(result["run"]["status"])):
         raise typer.Exit(code)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sluice.domain.data.uploads import classify
 from sluice.domain.wording import shorten
@@ -15,6 +16,7 @@ from sluice_cli.target import Target
 
 _KEY_BYTES_MAX = 1024
 _KEY_SHOWN = 60
+_SET_ASIDE = "will be quarantined: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,12 @@ def fate(pipeline: str, name: str, size_bytes: int, completing: str | None) -> s
     found = classify(_Object(f"{pipeline}/{name}", size_bytes), {pipeline}, completing)
     if found.status == "accepted":
         return None
-    return f"will be quarantined: {found.reason}" if found.status == "quarantined" else found.reason
+    return f"{_SET_ASIDE}{found.reason}" if found.status == "quarantined" else found.reason
+
+
+def are_set_aside(uploaded: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether no run comes of an upload, as each of its objects will be quarantined."""
+    return bool(uploaded) and all(str(each["fate"]).startswith(_SET_ASIDE) for each in uploaded)
 
 
 def in_order(names: Collection[str], completing: str | None) -> list[str]:

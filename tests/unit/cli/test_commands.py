@@ -214,6 +214,26 @@ def test_what_was_uploaded_is_said_before_the_wait_for_its_run(
     assert said == "uploaded s3://b/m/a.csv (1 byte, zero bytes)\nleft out d/.x (hidden)\n"
 
 
+def test_an_upload_that_is_set_aside_is_waited_for_in_vain_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("no run comes of it")
+
+    monkeypatch.setattr(options.Options, "target", lambda self: None)
+    monkeypatch.setattr(lookup, "the_pipeline", lambda target, name: name)
+    monkeypatch.setattr(waiting, "run_ids", lambda target, name: set())
+    monkeypatch.setattr(project, "plan_upload", lambda *_, **__: {"files": [], "left_out": []})
+    uploaded = {"uri": "s3://b/m/a.csv", "size_bytes": 0, "fate": "will be quarantined: zero bytes"}
+    monkeypatch.setattr(project, "upload_planned", lambda *_: [uploaded])
+    monkeypatch.setattr(build_commands, "follow_run", never)
+    called = CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--wait"])
+    assert called.exit_code == 3
+    assert "no run starts, as all of it is set aside\n" in called.stdout
+    assert "`sluice data list m --quarantined` shows it" in called.stderr
+    assert CliRunner().invoke(main.app, ["upload", "m", str(tmp_path)]).exit_code == 0
+
+
 def test_a_dry_run_lists_what_would_be_uploaded_and_uploads_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
