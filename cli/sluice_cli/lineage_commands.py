@@ -80,21 +80,26 @@ def _print_events(target: Target, arn: str) -> None:
 
 def _the_dataset(target: Target, version: str) -> tuple[str, str]:
     """Return the pipeline and the version that these digits name, of whatever pipeline."""
-    names = pipelines.pipeline_names(target.cloud)
-    problems = list[CommandError]()
-    for name in names:
+    found, problems = list[tuple[str, str]](), list[CommandError]()
+    for name in pipelines.pipeline_names(target.cloud):
         try:
-            return name, lookup.the_dataset_version(target, name, version)["dataset_version"]
+            found.append((name, lookup.the_dataset_version(target, name, version)["dataset_version"]))
         except CommandError as error:
             problems.append(error)
-    raise (
-        problems[0]
-        if len(problems) == 1
-        else CommandError(
-            f"no pipeline has one data set version that begins with {version}",
-            hint="`sluice dataset list PIPELINE` lists them.",
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise CommandError(
+            f"data set versions of several pipelines begin with {version}",
+            hint=f"Name more digits: {', '.join(f'{short(each)} of {name}' for name, each in found)}.",
             exit_code=EXIT_USAGE,
         )
+    if len(problems) == 1:
+        raise problems[0]
+    raise CommandError(
+        f"no pipeline has one data set version that begins with {version!r}",
+        hint="`sluice dataset list PIPELINE` lists them.",
+        exit_code=EXIT_USAGE,
     )
 
 

@@ -15,7 +15,7 @@ from command_world import Stack
 from sluice.catalog import keys
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.failures import MissingError
-from sluice.services.views import lineage
+from sluice.services.views import lineage, pipelines
 from sluice_cli import lookup, main
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -163,6 +163,21 @@ def test_a_long_history_comes_in_pages(world: World) -> None:
 def test_what_cannot_be_answered_says_what_to_type(world: World, arguments: list[str], said: str) -> None:
     with pytest.raises(CommandError, match=said) as caught:
         call(*arguments)
+    assert caught.value.exit_code == 2
+
+
+def test_digits_that_begin_versions_of_several_pipelines_are_asked_for_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = world.catalog_run()["dataset_version"]
+    in_pipeline = {"other": f"{version[:4]}{'0' * 60}", PIPELINE: version}
+    monkeypatch.setattr(pipelines, "pipeline_names", lambda _: [*in_pipeline])
+    monkeypatch.setattr(lookup, "the_dataset_version", lambda *of: {"dataset_version": in_pipeline[of[1]]})
+    with pytest.raises(CommandError, match="of several pipelines begin with") as caught:
+        call("--dataset", version[:4])
+    assert (
+        caught.value.hint == f"Name more digits: {version[:4]}00000000 of other, {version[:12]} of reviews."
+    )
     assert caught.value.exit_code == 2
 
 
