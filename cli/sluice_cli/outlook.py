@@ -29,12 +29,13 @@ def lines(outlook: dict[str, Any], which: str = "the next run") -> list[str]:
     said = []
     expected, month = outlook.get("estimate"), outlook.get("month")
     if expected and expected["usd"] is not None:
-        span = f"{money(expected['least_usd'])} to {money(expected['most_usd'])}"
+        least, most = money(expected["least_usd"]), money(expected["most_usd"])
+        span = "" if least == most else f", {least} to {most}"
         if expected.get("is_by_steps"):
-            said.append(f"all its steps cost about {money(expected['usd'])} (as former ones: {span})")
+            said.append(f"all its steps cost about {money(expected['usd'])} (as former ones{span})")
         else:
             last, kind = expected["runs"], "complete run"
-            made_of = f"as the last {kind}" if last == 1 else f"as the last {last} {kind}s, {span}"
+            made_of = f"as the last {kind}" if last == 1 else f"as the last {last} {kind}s{span}"
             said.append(f"{which} costs about {money(expected['usd'])} ({made_of}; packages apart)")
     if packages := outlook.get("packages"):
         said.append(_packages(packages))
