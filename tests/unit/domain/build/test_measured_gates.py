@@ -237,6 +237,7 @@ def test_a_regression_in_one_slice_is_caught_where_the_whole_hides_it() -> None:
     whole = "accuracy not_worse_than champion by 0.02 with confidence 0.95"
     assert judged(whole, *found).passed
     result = judged(f"for each category with n >= 30: {whole.replace('0.02', '0.1')}", *found)
+    assert not result.passed
     assert [(each.name, each.passed) for each in result.slices] == [("a", True), ("b", True), ("c", False)]
     assert result.reason.startswith("1 of 3 fail: c: ")
 
