@@ -130,9 +130,10 @@ def _add_step(node: Tree, step: Mapping[str, Any], found: Mapping[str, Any]) -> 
     chosen = ", chosen" if step["step"] == found["candidate"] else ""
     metrics = ", ".join(metric(*each) for each in (step.get("metrics") or {}).items())
     at = node.add(_plain(" ".join(filter(None, (f"{step['step']}{chosen}", metrics and f"({metrics})")))))
-    if chosen:
-        for name, value in (found["parameters"].get("train") or {}).items():
-            at.add(_plain(f"{name} = {value}"))
+    # Those of training are the chosen candidate's; a pipeline of SageMaker has its own, by its name.
+    of = "train" if chosen and step["step"] not in found["parameters"] else step["step"]
+    for name, value in (found["parameters"].get(of) or {}).items():
+        at.add(_plain(f"{name} = {wording.written(value)}"))
     _add_limited(at, (_artifact(each, step["step"]) for each in step["artifacts"]))
 
 

@@ -16,9 +16,10 @@ from sluice.catalog import keys
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.failures import MissingError
 from sluice.services.views import lineage, pipelines
-from sluice_cli import lookup, main
+from sluice_cli import lineage_tree, lookup, main
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
+from sluice_cli.output import out
 
 
 @pytest.fixture
@@ -75,6 +76,25 @@ def test_a_models_tree_names_all_that_it_was_made_of(world: World) -> None:
     ):
         assert told in text
     assert "serves on sluice--reviews--production" in call("reviews/1").stdout
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        (
+            {"prepare": {"split": [0.7, 0.3]}, "train": {"alpha": "0.2"}},
+            ["split = [0.7, 0.3]", "alpha = 0.2"],
+        ),
+        ({"train-1": {"MinAccuracyValue": "0.7"}}, ["MinAccuracyValue = 0.7"]),
+    ],
+)
+def test_parameters_are_beneath_the_step_that_had_them(
+    world: World, capsys: pytest.CaptureFixture[str], parameters: dict[str, Any], told: list[str]
+) -> None:
+    found = lineage.model(world.cloud, arn(world, "reviews-00002"))
+    out.print(lineage_tree.of_model({**found, "parameters": parameters}))
+    shown = capsys.readouterr().out
+    assert [line.partition("── ")[2] for line in shown.splitlines() if " = " in line] == told
 
 
 def test_what_a_step_wrote_is_listed_once(world: World) -> None:
