@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from typing import Any
 
+from sluice.domain import wording
 from sluice.services.views import uploads
 from sluice_cli import moves, perils, project, proofs, reasons, watching
 from sluice_cli.playing import Demo, act
@@ -68,7 +69,9 @@ def play_rejected(demo: Demo) -> None:
 def train(demo: Demo, step: Step, name: str) -> dict[str, Any]:
     """Upload one file and follow the run that its arrival starts."""
     run = moves.registered(demo, moves.upload(demo, step, name))
-    step.detail = f"{run['run_id']} registered v{moves.version_of(run)}, accuracy {moves.accuracy(run):.4f}"
+    step.detail = (
+        f"{run['run_id']} registered v{moves.version_of(run)}, accuracy {wording.number(moves.accuracy(run))}"
+    )
     return run
 
 

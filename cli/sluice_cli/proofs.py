@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sluice.domain import wording
 from sluice.domain.money import money
 from sluice.services import building
 from sluice.services.data import verifying
@@ -47,8 +48,9 @@ def refuse_worse(demo: Demo, step: Step) -> None:
     demo.expect(bool(refused), f"no gate refused with an interval: {run['reasons']}")
     demo.gate_refused = {"run_id": run_id, **{name: refused[0][name] for name in _TOLD}}
     low, high = refused[0]["interval"]
-    values = f"{refused[0]['value']:.4f} against {refused[0]['champion']:.4f}"
-    step.detail = f"{run_id}: accuracy {values}, a gain of {low:.4f} to {high:.4f}"
+    number = wording.number
+    values = f"{number(refused[0]['value'])} against {number(refused[0]['champion'])}"
+    step.detail = f"{run_id}: accuracy {values}, a gain of {number(low)} to {number(high)}"
 
 
 def verify_manifest(demo: Demo, step: Step) -> None:
