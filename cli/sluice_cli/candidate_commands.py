@@ -18,11 +18,20 @@ from sluice_cli.options import Json, RunName, example, show
 from sluice_cli.output import hint, out, print_table, short, took
 
 candidate_app = typer.Typer()
-_NONE = "-"
+
+
+def _number(value: Any) -> str:
+    return wording.number(value) if _is_number(value) else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 # How the numbers of a subject are written, and how far two are apart.
 _FORMATS: dict[str, Callable[[Any], str]] = {
-    "data": lambda value: wording.number(value) if _is_number(value) else str(value),
-    "metrics": lambda value: wording.number(value) if _is_number(value) else str(value),
+    "data": _number,
+    "metrics": _number,
     "durations": took,
     "cost": money,
 }
@@ -110,7 +119,7 @@ def _print_rows(title: str, rows: Sequence[dict[str, Any]], runs: Sequence[str])
 def _compared(row: dict[str, Any], value: Any) -> str:
     if (row["subject"], row["what"]) in _DIGESTS and value:
         return short(value)
-    return value_text(value) if value is None else _FORMATS.get(row["subject"], value_text)(value)
+    return "-" if value is None else _FORMATS.get(row["subject"], value_text)(value)
 
 
 def _change(row: dict[str, Any]) -> str:
@@ -120,7 +129,3 @@ def _change(row: dict[str, Any]) -> str:
         return ""
     sign = "+" if after > before else "\u2212"
     return sign + _FORMATS.get(row["subject"], wording.number)(abs(after - before))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

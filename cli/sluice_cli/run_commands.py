@@ -15,7 +15,7 @@ from sluice_cli import log_streams, lookup, outlook, starting, stopping, waiting
 from sluice_cli.build_commands import RUN_EXITS
 from sluice_cli.options import Json, Pipeline, Reason, RunName, Wait, example, show
 from sluice_cli.output import duration, err, escape, hint, out, short
-from sluice_cli.run_page import parameters, print_reuse, print_run
+from sluice_cli.run_page import print_reuse, print_run
 from sluice_cli.target import Target
 
 _SHOWN = 10
@@ -131,7 +131,7 @@ def _print_plan(planned: dict[str, Any]) -> None:
     if planned["parameters"] is None:
         _print_candidates(planned["candidates"])
     else:
-        out.print(f"  a pipeline of SageMaker, with {escape(parameters(planned['parameters']))}")
+        out.print(f"  a pipeline of SageMaker, with {escape(wording.assigned(planned['parameters']))}")
     print_reuse(planned["foreseen"]["steps"])
     _print_costs(planned)
     if planned["in_flight"]:
@@ -143,7 +143,7 @@ def _print_candidates(found: list[dict[str, Any]]) -> None:
     count = len(found)
     out.print(f"  {count} candidate{'' if count == 1 else 's'}:")
     for candidate in found[:_SHOWN]:
-        out.print(f"    {escape(parameters(candidate) or 'no hyperparameters')}")
+        out.print(f"    {escape(wording.assigned(candidate) or 'no hyperparameters')}")
     if count > _SHOWN:
         out.print(f"    and {count - _SHOWN} more")
 

@@ -103,7 +103,7 @@ def _row(name: Text, step: Mapping[str, Any], found: Mapping[str, Any]) -> tuple
         Text("cached" if step.get("cached") else status, style=STATUS_STYLES.get(status, "")),
         _took(step),
         (step.get("backend") or "sagemaker") if step.get("job_name") else "",
-        parameters(step.get("hyperparameters") or {}),
+        wording.assigned(step.get("hyperparameters") or {}),
         ", ".join(metric(*each) for each in (step.get("metrics") or {}).items()),
     )
 
@@ -112,10 +112,6 @@ def _took(each: Mapping[str, Any]) -> str:
     """Format how long a step or a stage took, or, while it is under way, has taken."""
     so_far = each.get("so_far_s")
     return took(each.get("took_s")) if so_far is None else f"{took(max(so_far, 0))} so far"
-
-
-def parameters(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={wording.written(value)}" for name, value in values.items())
 
 
 def _print_cached(steps: Sequence[Mapping[str, Any]]) -> None:

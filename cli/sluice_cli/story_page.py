@@ -10,7 +10,7 @@ from sluice.domain.money import money
 from sluice_cli.leaderboard import metric_text
 from sluice_cli.moments import shown
 from sluice_cli.output import age, escape, hint, invocation, metric, out, short
-from sluice_cli.run_page import parameters, print_gates
+from sluice_cli.run_page import print_gates
 
 Part = Mapping[str, Any]
 _SHOWN = 5
@@ -98,7 +98,7 @@ def _print_candidates(found: Part) -> None:
     for row in found["all"][:_SHOWN]:
         mark = "[green]✔[/]" if row["is_chosen"] else " "
         said = f"{found['objective']} {metric_text(row['value'])}"
-        with_values = f" ({parameters(row['parameters'])})" if row["parameters"] else ""
+        with_values = f" ({wording.assigned(row['parameters'])})" if row["parameters"] else ""
         out.print(f"  {mark} {row['step']}: {escape(said + with_values)}")
     if len(found["all"]) > _SHOWN:
         out.print(f"    and {len(found['all']) - _SHOWN} more")

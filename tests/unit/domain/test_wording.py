@@ -114,3 +114,10 @@ def test_changes_of_data_are_told_in_one_order(counted: dict[str, int], text: st
 )
 def test_a_value_is_written_as_pipeline_yaml_may_have_it(value: object, text: str) -> None:
     assert wording.written(value) == text
+
+
+def test_named_values_are_written_in_a_line() -> None:
+    assert wording.assigned({"alpha": 0.1, "shuffle": True, "penalty": "l2"}) == (
+        "alpha=0.1, shuffle=true, penalty=l2"
+    )
+    assert wording.assigned({}) == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sluice.domain import failures, wording
@@ -130,10 +129,6 @@ def moment(iso: object) -> str:
     """Write a time in UTC, to the second."""
     text = str(iso or "")
     return f"{text[:10]} {text[11:19]} UTC" if len(text) > 18 else text
-
-
-def parameters(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={wording.written(value)}" for name, value in values.items())
 
 
 def count_of(value: float | None, noun: str) -> str:

@@ -58,6 +58,11 @@ def written(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def assigned(values: Mapping[str, object]) -> str:
+    """Write named values in a line: `alpha=0.1, penalty=l2`."""
+    return ", ".join(f"{name}={written(value)}" for name, value in values.items())
+
+
 def distance(value: float) -> str:
     """Write a number, but one close to 0 as `< 0.0001`."""
     return "< 0.0001" if 0 < value < 0.0001 else number(value)

@@ -174,7 +174,7 @@ def _plot(board: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _said(row: Mapping[str, Any], board: Mapping[str, Any]) -> str:
     value = wording.number(row["value"])
-    return f"{row['step']}: {board['objective']} {value} ({words.parameters(row['parameters'])})"
+    return f"{row['step']}: {board['objective']} {value} ({wording.assigned(row['parameters'])})"
 
 
 def log_page(view: Mapping[str, Any]) -> Page:

@@ -36,8 +36,7 @@ def execute(cloud: Cloud, run: Run, project: Project | None = None) -> None:
         ending.end_run(cloud, run.pipeline, run.run_id, "failed", [why])
         return
     runs_pipeline = bool(payload.get("runs_pipeline"))
-    given = [f"{path}={wording.written(value)}" for path, value in (run.overrides or {}).items()]
-    detail = f"{run.cause}: {', '.join(given)}" if given else str(run.cause)
+    detail = f"{run.cause}: {wording.assigned(run.overrides)}" if run.overrides else str(run.cause)
     building.apply_each(
         cloud,
         builds.record_execution(run.pipeline, run.run_id, execution_arn, runs_pipeline=runs_pipeline),
