@@ -49,11 +49,7 @@ def install(settings: Settings) -> None:
     _Event.delays_s = settings.async_retry_delays_s
     service.invoke_async_with_retry = lambda func, payload: _enqueue(_Event(func, payload))
     sns._lambda_svc = _Asynchronously()
-    stores.register(
-        "events",
-        lambda: [*(event.saved() for event in list(_underway.values())), *_restored],
-        _restored.extend,
-    )
+    stores.register("events", _saved, _restored.extend)
     for name in ("_event_invoke_config", "_get_event_invoke_config", "_delete_event_invoke_config"):
         setattr(service, name, _of_latest(getattr(service, name)))
     put = service._put_event_invoke_config
