@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -54,19 +54,19 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         raise ReproductionError(f"{task.run_id} reproduces {begun.run.reproduces}: it registers nothing")
     config = begun.config()
     (document, sha256), _ = together(
-        partial(manifesting.written, cloud, task, begun, config, recorded),
+        partial(manifesting.write, cloud, task, begun, config, recorded),
         # A clean-up of the registry may have deleted the group.
         partial(building.ensure_group, cloud, config),
     )
     manifest_uri = building.locations(cloud, task.pipeline).run_manifest(task.run_id)
-    reasons = _reasons_for_a_person(cloud, task, config, document)
+    needs_person = _needs_person(cloud, task, config, document)
     request = run_manifest.package_request(
         config,
         document,
         stack=cloud.stack_name,
         manifest_uri=manifest_uri,
         manifest_sha256=sha256,
-        may_approve=not reasons,
+        may_approve=needs_person is None,
     )
     arn = cloud.registry.create_package(request)
     package = cloud.registry.describe_package(arn)
@@ -80,20 +80,18 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
     }
     recalling.note_rebuilt(cloud, recalls, task.pipeline, task.run_id, begun.run.started_at, arn)
     # The time of the first attempt.
-    _record(cloud, task, begun, package, registered, document["created_at"], reasons)
+    _record(cloud, task, begun, package, registered, document["created_at"], needs_person)
     return registered
 
 
-def _reasons_for_a_person(
+def _needs_person(
     cloud: Cloud, task: RegisterModelTask, config: PipelineConfig, document: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """Return why a person decides about the version, if the project's approval is automatic."""
+) -> str | None:
+    """Return why a person decides about the version, although the project's approval is automatic."""
     if config.register_.approval != "automatic":
-        return ()
+        return None
     recalled = [each.key for each in recalling.open_recalls(cloud, task.pipeline)]
-    return automatic.reasons_for_a_person(
-        document["gates"], recalled, is_allowed=cloud.allows_automatic_approval
-    )
+    return automatic.needs_person(document["gates"], recalled, is_allowed=cloud.allows_automatic_approval)
 
 
 def _steps(cloud: Cloud, run_id: str) -> list[dict[str, Any]]:
@@ -109,7 +107,7 @@ def _record(
     package: Mapping[str, Any],
     registered: dict[str, Any],
     now: str,
-    reasons: Sequence[str],
+    needs_person: str | None,
 ) -> None:
     arn, uri = registered["model_package_arn"], registered["manifest_uri"]
     digest = serving.container(package).get("ImageDigest")
@@ -117,8 +115,7 @@ def _record(
     name = packages.version_name(
         cloud.stack_name, task.pipeline, package["ModelPackageGroupName"], registered["package_version"]
     )
-    needs_person = automatic.told(reasons) if reasons and status == PENDING else None
-    because = f"; {needs_person}" if needs_person else ""
+    because = f"; {needs_person}" if needs_person and status == PENDING else ""
     step = Step(
         run_id=task.run_id,
         step="register",

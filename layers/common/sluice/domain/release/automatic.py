@@ -1,4 +1,4 @@
-"""Say why a person approves a version, although its project lets versions be registered as approved."""
+"""Decide whether a version may be approved by itself, where its project lets versions be registered so."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 _KEYS_SHOWN = 3
 
 
-def reasons_for_a_person(
+def needs_person(
     gates: Iterable[Mapping[str, Any]], recalled: Sequence[str], *, is_allowed: bool
-) -> tuple[str, ...]:
-    """Return why the version of a run is not approved by itself; empty if nothing prevents that.
+) -> str | None:
+    """Return why a person approves the version of a run, as a sentence; None if nothing asks for one.
 
     `gates` are the results of the run's gates, `recalled` the keys of data that were recalled since a model
     was built without them, and `is_allowed` is whether the stack allows automatic approval.
@@ -23,11 +23,7 @@ def reasons_for_a_person(
         shown = ", ".join(recalled[:_KEYS_SHOWN])
         more = f" and {len(recalled) - _KEYS_SHOWN} more" if len(recalled) > _KEYS_SHOWN else ""
         reasons.append(f"data were recalled that it may hold: {shown}{more}")
-    compared = (str(each["reason"]) for each in gates if each.get("uncompared"))
-    reasons.extend(dict.fromkeys(compared))
-    return tuple(reasons)
-
-
-def told(reasons: Sequence[str]) -> str:
-    """Say in a sentence why a version waits."""
+    reasons.extend(dict.fromkeys(str(gate["reason"]) for gate in gates if gate.get("uncompared")))
+    if not reasons:
+        return None
     return f"a person decides, although approval is automatic: {'; '.join(reasons)}"

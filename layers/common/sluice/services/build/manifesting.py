@@ -41,20 +41,22 @@ class ModelChangedError(BuildError):
     """The candidate's archive changed since it was chosen and evaluated."""
 
 
-def written(
+def write(
     cloud: Cloud,
     task: RegisterModelTask,
     begun: Begun,
     config: PipelineConfig,
     recorded: Sequence[Mapping[str, Any]],
 ) -> tuple[dict[str, Any], str]:
-    """Return the run's manifest and its sha256; keep an earlier attempt's, as a package may name it.
+    """Write the run's manifest, or keep an earlier attempt's, which a package may name; with its sha256.
 
-    The run's item identifies it: it holds the digest before the object exists.
+    The run's item identifies it: it holds the digest before the object exists. Raises ForeignManifestError if
+    the object is another's, and ModelChangedError, EvaluationChangedError or CodeChangedError if what was
+    chosen and judged was written again since.
     """
     uri = building.locations(cloud, task.pipeline).run_manifest(task.run_id)
     claimed = begun.run.manifest_sha256
-    data = _written(cloud, uri) if claimed is not None else None
+    data = _found(cloud, uri) if claimed is not None else None
     if data is None:
         made = _new_manifest(cloud, task, begun, config, recorded)
         data, claimed = _claimed(cloud, task, begun.run, made)
@@ -81,7 +83,7 @@ def _claimed(cloud: Cloud, task: RegisterModelTask, run: Run, made: RunManifest)
     return data, sha256
 
 
-def _written(cloud: Cloud, uri: str) -> bytes | None:
+def _found(cloud: Cloud, uri: str) -> bytes | None:
     try:
         return cloud.objects.read(uri)
     except FileNotFoundError:
