@@ -153,7 +153,7 @@ def test_the_next_run_of_more_data_has_room_for_them(world: World) -> None:
     next_run(world)
     assert "sluice--reviews-00002-prepare" not in world.cloud.lambda_jobs.requests
     said = (world.cloud.catalog.get(keys.step_key("reviews-00002", "prepare")) or {})["backend_reason"]
-    assert said.startswith("sagemaker: a run before held 1200 MB, so with ")
+    assert said.startswith("sagemaker: a run before held 1,200 MB, so with ")
 
 
 def next_run(world: World) -> None:

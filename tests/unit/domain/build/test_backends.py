@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.domain.build.backends import MEMORY_MAX_MB, SIZES_MB, Facts, choose
+from sluice.domain.build.backends import SIZES_MB, Facts, choose
 from sluice.domain.config.models import TrainCompute
+from sluice.domain.lambda_limits import MEMORY_MAX_MB
 
 
 def compute(**given: Any) -> TrainCompute:
@@ -52,14 +53,14 @@ def compute(**given: Any) -> TrainCompute:
             {},
             "sagemaker",
             0,
-            "sagemaker: memory_mb is 20000, Lambda has 10240",
+            "sagemaker: memory_mb is 20000, Lambda has 10,240 MB",
         ),
         (
             {},
             {"data_bytes": 2 * 10**9},
             "sagemaker",
             0,
-            "sagemaker: 2,000 MB of data may need 15,859 MB of memory, Lambda has 10240",
+            "sagemaker: 2,000 MB of data may need 15,859 MB of memory, Lambda has 10,240 MB",
         ),
         (
             {"memory_mb": 1000},
@@ -125,7 +126,7 @@ def compute(**given: Any) -> TrainCompute:
             {"peak_memory_mb": 2400, "largest_mb": 3008},
             "sagemaker",
             0,
-            "sagemaker: a run before held 2400 MB, so with 1 kB of data it may need 3,120 MB, the stack's "
+            "sagemaker: a run before held 2,400 MB, so with 1 kB of data it may need 3,120 MB, the stack's "
             "LargeJobMemoryMB is 3008",
         ),
         (

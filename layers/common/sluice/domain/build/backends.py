@@ -1,8 +1,4 @@
-"""Choose where a job runs: on Lambda, in seconds, where it fits there, else on SageMaker; and say why.
-
-Lambda's limits are those of its documentation: 10,240 MB of memory with 6 vCPUs, 10,240 MB of disk below
-/tmp, 900 s. An account's quota of memory may be lower.
-"""
+"""Choose where a job runs: on Lambda, in seconds, where it fits there, else on SageMaker; and say why."""
 
 from __future__ import annotations
 
@@ -11,19 +7,17 @@ import re
 from typing import TYPE_CHECKING
 
 from sluice.domain import wording
+from sluice.domain.lambda_limits import DISK_MAX_BYTES, MEMORY_MAX_MB, TIMEOUT_MAX_S
 from sluice.lazy import dataclass
 
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Backend
     from sluice.domain.config.models import Compute
 
-# The functions that run jobs: with one vCPU; the most that every account may have; the stack's largest one.
+# Of the functions that run jobs, beside the stack's largest: one vCPU; the most that every account may have.
 SIZES_MB = (1769, 3008)
-# Lambda's most.
-MEMORY_MAX_MB = 10240
 # A job is told to end so long before Lambda ends it, to upload what it has.
 RUNTIME_S = 880
-DISK_BYTES = 10 * 2**30
 # The interpreter and a framework, imported.
 _BASE_MB = 600
 # Data in memory, as a data frame and in some copies, are so many times as large as in a file.
@@ -85,15 +79,15 @@ def _obstacle(compute: Compute, facts: Facts) -> str | None:
         return needed
     if not _SMALL.fullmatch(compute.instance_type):
         return f"{compute.instance_type} is more than Lambda has"
-    if compute.max_runtime_s and compute.max_runtime_s > 900:
+    if compute.max_runtime_s and compute.max_runtime_s > TIMEOUT_MAX_S:
         return f"max_runtime_s is {compute.max_runtime_s}, Lambda has 15 minutes"
     if facts.environment_problem:
         return facts.environment_problem
     if facts.limit_reached:
         return f"a run before reached Lambda's limit of {facts.limit_reached}"
     disk = facts.environment_bytes + _COPIES_ON_DISK * facts.data_bytes
-    if disk > DISK_BYTES:
-        wanted, there = wording.size(disk), wording.size(DISK_BYTES)
+    if disk > DISK_MAX_BYTES:
+        wanted, there = wording.size(disk), wording.size(DISK_MAX_BYTES)
         return f"{wanted} of packages, data and output, Lambda has a disk of {there}"
     return None
 
@@ -125,11 +119,11 @@ def _too_large(compute: Compute, facts: Facts) -> str:
     if compute.memory_mb:
         wanted = f"memory_mb is {compute.memory_mb}"
     elif facts.peak_memory_mb:
-        wanted = f"a run before held {facts.peak_memory_mb} MB, so with {data} it may need {needed:,} MB"
+        wanted = f"a run before held {facts.peak_memory_mb:,} MB, so with {data} it may need {needed:,} MB"
     else:
         wanted = f"{data} may need {needed:,} MB of memory"
     if needed > MEMORY_MAX_MB:
-        return f"{wanted}, Lambda has {MEMORY_MAX_MB}"
+        return f"{wanted}, Lambda has {MEMORY_MAX_MB:,} MB"
     return f"{wanted}, the stack's LargeJobMemoryMB is {facts.largest_mb}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sluice.domain import prices
+from sluice.domain import lambda_limits, prices
 from sluice.domain.config.models import Compute, PipelineConfig
 from sluice.domain.config.problems import Breach
 from sluice.domain.nearest import nearest
@@ -12,7 +12,7 @@ from sluice.domain.nearest import nearest
 # SageMaker, its toolkits and AWS's SDKs set these themselves.
 _RESERVED_VARIABLES = ("SM_", "SAGEMAKER_", "AWS_", "TRAINING_JOB_", "PROCESSING_JOB_")
 # A longer time or more memory would end as a limit of Lambda.
-_LAMBDA_HAS = {"max_runtime_s": 900, "memory_mb": 10240}
+_LAMBDA_HAS = {"max_runtime_s": lambda_limits.TIMEOUT_MAX_S, "memory_mb": lambda_limits.MEMORY_MAX_MB}
 # MaxConcurrentTransforms times MaxPayloadInMB.
 BATCH_MAX_MB = 100
 _RESERVED_TAGS = ("aws:", "sluice:")

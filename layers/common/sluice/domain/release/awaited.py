@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from sluice.catalog.records.releases import PENDING
+
 if TYPE_CHECKING:
     from sluice.domain.config import Stage
-
-PENDING = "PendingManualApproval"
 
 
 def decisions(

@@ -10,8 +10,8 @@ from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline
-from sluice.catalog.records.releases import Package
-from sluice.domain.release import awaited, packages
+from sluice.catalog.records.releases import PENDING, Package
+from sluice.domain.release import packages
 from sluice.ports import Cloud
 from sluice.services.views import stages
 
@@ -127,7 +127,7 @@ def undecided(cloud: Cloud, pipeline: str, serving: list[dict[str, Any]]) -> lis
     for summary in cloud.registry.packages(groups[0]):
         if row := _model(cloud, pipeline, groups[0], summary):
             rows.append(row)
-            if row["approval_status"] != awaited.PENDING:
+            if row["approval_status"] != PENDING:
                 break
     known = {row["arn"] for row in rows}
     for arn in {stage["live_package_arn"] for stage in serving} - known - {None}:
@@ -152,7 +152,7 @@ def on_record(cloud: Cloud, pipeline: Pipeline, serving: list[dict[str, Any]]) -
         if row is None:
             continue
         rows.append(row)
-        if row["approval_status"] != awaited.PENDING:
+        if row["approval_status"] != PENDING:
             break
     known = {row["arn"] for row in rows}
     live = dict.fromkeys(arn for stage in serving if (arn := stage["live_package_arn"]))
@@ -189,17 +189,16 @@ def _model(cloud: Cloud, pipeline: str, group: str, summary: dict[str, Any]) -> 
     item = cloud.catalog.get(keys.package_key(summary["ModelPackageArn"])) or {}
     if item.get("pipeline", pipeline) != pipeline:
         return None
+    status = summary["ModelApprovalStatus"]
     return {
         "model": "",
         "group": group,
         "version": summary["ModelPackageVersion"],
         "arn": summary["ModelPackageArn"],
-        "approval_status": summary["ModelApprovalStatus"],
+        "approval_status": status,
         "created_at": summary["CreationTime"].isoformat(),
         "run_id": item.get("run_id"),
-        "waits_because": item.get("needs_person")
-        if summary["ModelApprovalStatus"] == awaited.PENDING
-        else None,
+        "waits_because": item.get("needs_person") if status == PENDING else None,
     }
 
 
