@@ -176,7 +176,7 @@ def test_of_a_changed_manifest_nothing_is_followed_whatever_byte_it_was(world: W
     del world.cloud.objects.buckets[bucket][key]
     result = call("verify", "reviews/1")
     assert result.exit_code == 3
-    assert f"gone manifest {uri}: so what it named was not read" in result.stdout
+    assert f"gone manifest {uri}: what it named was not read" in result.stdout
 
 
 def test_a_list_of_objects_is_found_to_be_changed_whatever_byte_it_was(world: World) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sluice.catalog.records.builds import Project
-from sluice.catalog.records.releases import Deployment, Stage
+from sluice.catalog.records.releases import Deployment
 from sluice.domain import names
 from sluice.domain.build.errors import BuildError
 from sluice.lazy import dataclass
@@ -33,10 +33,6 @@ class Live:
     position: int
     release_id: str
     deployment: Deployment | None
-
-    @classmethod
-    def of(cls, stage: Stage, release_id: str, deployment: Deployment | None) -> Live:
-        return cls(stage.name, stage.position or 0, release_id, deployment)
 
     @property
     def promoted_at(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sluice.domain import names, prices
-from sluice.domain.build import candidates
+from sluice.domain.build import candidates, reproduction
 from sluice.domain.build.champions import OWN_ROLE
 from sluice.domain.nearest import hint
 from sluice.lazy import dataclass
@@ -36,8 +36,8 @@ _FUNCTION_GB_S = 0.25
 _READS, _WRITES = 6, 4
 # Invocations for each job (start_job, finish_job and their retries by events) and for a run as a whole.
 _INVOCATIONS_OF_A_JOB, _INVOCATIONS_OF_A_RUN = 4, 8
-# Either of these tells that a run was judged; the latter is `reproduction.STEP`.
-_JUDGED = {names.GATES, "comparison"}
+# Either of these tells that a run was judged.
+_JUDGED = {names.GATES, reproduction.STEP}
 
 
 # What a run's cost depends on, beside its steps.

@@ -16,7 +16,7 @@ from sluice.domain.build import champions
 from sluice.domain.build.champions import ChampionError, Live
 from sluice.domain.config.images import UnknownImageError
 from sluice.domain.failures import MissingError
-from sluice.ports import Cloud, Item
+from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.release import deploying
 
@@ -50,22 +50,17 @@ def find(cloud: Cloud, run: Run, project: Project, config: PipelineConfig) -> di
 
 def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
     """Yield what serves, also where the catalog lost half of what it knew of that."""
-    stages = {(stage := Stage.of(item)).name: stage for item in _items(cloud, pipeline, keys.STAGES)}
-    live = [stage for stage in stages.values() if stage.live]
-    for stage in live:
-        yield Live.of(
-            stage, str(stage.live), deploying.find_deployment(cloud, pipeline, stage.name, stage.live)
-        )
-    if live:
+    partition = keys.partition(pipeline)
+    stages = [Stage.of(item) for item in cloud.catalog.query(partition, keys.STAGES)]
+    if live := [stage for stage in stages if stage.live]:
+        for stage in live:
+            deployment = deploying.find_deployment(cloud, pipeline, stage.name, stage.live)
+            yield Live(stage.name, stage.position or 0, str(stage.live), deployment)
         return
-    for item in _items(cloud, pipeline, keys.DEPLOYMENTS):
-        deployment = Deployment.of(item)
-        if deployment.status == "live" and deployment.stage not in stages:
+    known = {stage.name for stage in stages}
+    for deployment in map(Deployment.of, cloud.catalog.query(partition, keys.DEPLOYMENTS)):
+        if deployment.status == "live" and deployment.stage not in known:
             yield Live(deployment.stage, 0, deployment.release_id, deployment)
-
-
-def _items(cloud: Cloud, pipeline: str, prefix: str) -> Iterator[Item]:
-    yield from cloud.catalog.query(keys.partition(pipeline), prefix)
 
 
 def _scorable(cloud: Cloud, live: Deployment) -> dict[str, Any]:

@@ -86,13 +86,12 @@ def holding(
     found, missing = list[Holding](), list[str]()
     for (created_at, version), stored in zip(page, heads, strict=True):
         try:
-            held = None if stored is None else search.look(version, stored)
+            held = search.look(version, stored)
         except datasets.UNREADABLE:
-            stored = held = None
-        if stored is None:
             missing.append(version)
             search.unknown.add(version)
-        elif held:
+            continue
+        if held:
             found.append(Holding(version, created_at, held))
     return Holdings(found, "#".join(page[-1]) if rest else None, missing)
 
@@ -120,7 +119,7 @@ class _Search:
     is_continued: bool
     in_versions: dict[str, ObjectVersion | None] = field(default_factory=dict)
     in_segments: dict[str, ObjectVersion | None] = field(default_factory=dict)
-    # Versions whose files are gone.
+    # Versions whose files are gone or damaged.
     unknown: set[str] = field(default_factory=set)
 
     def stored(self, version: str) -> bytes | None:
@@ -131,8 +130,10 @@ class _Search:
         except FileNotFoundError:
             return None
 
-    def look(self, version: str, stored: bytes) -> ObjectVersion | None:
-        """Return the object that a version has at the key, if any."""
+    def look(self, version: str, stored: bytes | None) -> ObjectVersion | None:
+        """Return the object that a version has at the key, if any; raises one of `datasets.UNREADABLE`."""
+        if stored is None:
+            raise FileNotFoundError(version)
         head = DatasetHead.from_json(stored)
         found = self._listed(stored) if head is None else self._in_head(head)
         self.in_versions[version] = found

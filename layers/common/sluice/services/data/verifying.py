@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 # `unhashed` is there, with its size, under its version, but its manifest has no digest of it.
 Condition = Literal["intact", "unhashed", "differs", "gone"]
 _SOUND = ("intact", "unhashed")
+# The first digits of two digests that differ tell them apart, unless just these are alike.
 _DIGITS = 12
 _READERS = 8
-_UNREAD = "was not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,11 @@ def _manifest(cloud: Cloud, run: Run) -> tuple[Finding, bytes]:
     try:
         stored = cloud.objects.read(uri)
     except FileNotFoundError:
-        return Finding("manifest", uri, "gone", detail=f"so what it named {_UNREAD}"), b""
+        return Finding("manifest", uri, "gone", detail="what it named was not read"), b""
     found = _compared("manifest", uri, hashlib.sha256(stored).hexdigest(), run.manifest_sha256, len(stored))
-    told = found if found.is_sound else replace(found, detail=f"{found.detail}, so what it names {_UNREAD}")
-    return told, stored
+    if not found.is_sound:
+        found = replace(found, detail=f"{found.detail}, so what it names was not read")
+    return found, stored
 
 
 def _package(cloud: Cloud, arn: str, run: Run) -> list[Finding]:
@@ -153,7 +154,7 @@ def _data(cloud: Cloud, document: Mapping[str, Any]) -> tuple[list[Finding], lis
     except FileNotFoundError:
         uri = locations(cloud, pipeline).dataset_manifest(version)
         return [Finding("dataset", version, "gone", detail=f"{uri}, or one of its segments")], []
-    except datasets.UNREADABLE:
+    except datasets.DAMAGED:
         return [Finding("dataset", version, "differs", detail="its list of objects cannot be read")], []
     listed: Condition = "intact" if manifest.is_version(version) else "differs"
     told = "" if listed == "intact" else "its list of objects is another's"
@@ -182,7 +183,6 @@ def _compared(kind: Any, name: str, found: str, wanted: str | None, size_bytes: 
     if found == wanted:
         return Finding(kind, name, "intact", size_bytes)
     wanted = wanted or "none"
-    # Their first digits do, unless just these are alike.
     digits = _DIGITS if found[:_DIGITS] != wanted[:_DIGITS] else len(found)
     told = f"its sha256 is {found[:digits]}, not {wanted[:digits]}"
     return Finding(kind, name, "differs", size_bytes, told)
