@@ -144,6 +144,7 @@ def _described(project: Project, locations: Locations, pushed_at: str) -> record
         code_prefix=locations.code(project.version),
         sourcedir_uri=locations.sourcedir(project.version),
         sourcedir_sha256=hashlib.sha256(projects.sourcedir(project)).hexdigest(),
+        train_program=project.train_program,
         definition_sha256=hashlib.sha256(made).hexdigest() if (made := project.definition_bytes) else None,
         code_files=code.digests(project.source_files),
         code_unread=code.unread(project.source_files, project.script_names),

@@ -14,7 +14,7 @@ from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from machines import Crash
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Run
-from sluice.domain.build import projects
+from sluice.domain.build import package_lists, projects
 from sluice.domain.release import approvals, evidence
 from sluice.ports import JobKind
 from sluice.services.build import artifacts
@@ -124,7 +124,7 @@ def test_the_manifest_names_all_that_processing_jobs_wrote_by_its_content(world:
         (b'{"python": "3.10.14", "packages": {"numpy": "1.26.4"}}', {"numpy": "1.26.4"}),
         (b'{"packages": ["numpy"]}', None),
         (b"no json", None),
-        (b" " * (artifacts.LIST_MAX_BYTES + 1), None),
+        (b" " * (package_lists.MAX_BYTES + 1), None),
         (None, None),
     ],
 )
@@ -139,6 +139,17 @@ def test_the_manifest_has_the_packages_that_a_job_listed_from_inside(
     (environment,) = manifest["environments"]
     assert environment["packages"] == packages
     assert environment["python"] == ("3.10.14" if packages else None)
+
+
+def test_the_manifest_has_the_packages_that_the_chosen_training_job_listed(world: World) -> None:
+    listed = {"python": "3.11.9", "packages": {"torch": "2.6.0"}}
+    archive = projects.pack({package_lists.NAME: json.dumps(listed).encode()})
+    trained = f"s3://{fakes.ARTIFACT_BUCKET}/runs/{PIPELINE}/{RUN}/train/sluice--{RUN}-train-1"
+    world.cloud.objects.write(f"{trained}/output/output.tar.gz", archive)
+    assert world.build("a.csv") == "registered"
+    manifest = json.loads(world.cloud.objects.read(world.catalog_run()["manifest_uri"]))
+    (environment,) = manifest["environments"]
+    assert (environment["python"], environment["packages"]) == ("3.11.9", {"torch": "2.6.0"})
 
 
 def test_what_is_too_large_to_be_hashed_is_named_by_its_version(

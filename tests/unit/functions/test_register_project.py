@@ -44,6 +44,7 @@ def test_a_push_publishes_the_scripts_makes_the_group_and_asks_for_a_build(world
         "train.py",
         "evaluate.py",
         "inference.py",
+        item["train_program"],
     }
     assert projects.unpack(objects.read(item["bundle_uri"])) == FILES
     assert f"sluice--{PIPELINE}" in world.cloud.registry.groups

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.domain.build import projects
+from sluice.domain.build import package_lists, projects
 from sluice.domain.build.projects import ProjectError
 from sluice.domain.config import ConfigError
 
@@ -132,7 +132,15 @@ def test_a_project_is_loaded_with_its_version(files: dict[str, bytes]) -> None:
 
 def test_the_sourcedir_has_the_script_folder_at_its_root(files: dict[str, bytes]) -> None:
     project = projects.load_project(files)
-    assert set(projects.unpack(projects.sourcedir(project))) == {"pkg/util.py", *(f"{s}.py" for s in SCRIPTS)}
+    scripts = {"pkg/util.py", *(f"{s}.py" for s in SCRIPTS)}
+    assert set(projects.unpack(projects.sourcedir(project))) == {*scripts, package_lists.PROGRAM}
+    assert project.train_program == package_lists.PROGRAM
+
+
+def test_a_file_that_is_called_as_our_program_stays_the_users(files: dict[str, bytes]) -> None:
+    project = projects.load_project({**files, f"src/{package_lists.PROGRAM}": b"own"})
+    assert projects.unpack(projects.sourcedir(project))[package_lists.PROGRAM] == b"own"
+    assert project.train_program is None
 
 
 def test_scripts_may_lie_at_the_root(files: dict[str, bytes], config_text: str) -> None:

@@ -131,6 +131,8 @@ class Project:
     sourcedir_uri: str = ""
     # Missing in projects older than this attribute.
     sourcedir_sha256: str | None = None
+    # The program in it that lists a training job's packages and becomes the script; as above.
+    train_program: str | None = None
     # Of the definition of a pipeline of SageMaker, if builds run one.
     definition_sha256: str | None = None
     pushed_at: str | None = None

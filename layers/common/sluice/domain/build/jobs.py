@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from sluice.domain import names, tags
-from sluice.domain.build import candidates, usage
+from sluice.domain.build import candidates, package_lists, usage
 from sluice.domain.locations import Locations
 from sluice.domain.times import to_iso
 from sluice.lazy import dataclass
@@ -72,6 +72,8 @@ class Build:
     files_uri: str | None = None
     # Whether the prepare job is to write down the packages of its image.
     reports_packages: bool = True
+    # What a training job starts in place of the script, to do the same, if the project has such a program.
+    train_program: str | None = None
     # Where the prepared data are, by split, if not in the run's own folder.
     prepared: Mapping[str, str] | None = None
 
@@ -99,7 +101,7 @@ class Build:
 
 def on_lambda(build: Build) -> Build:
     """Return what jobs on Lambda have in common: their packages are installed already, and listed."""
-    return replace(build, has_requirements=False, reports_packages=False)
+    return replace(build, has_requirements=False, reports_packages=False, train_program=None)
 
 
 def kind_of(step: str) -> JobKind:
@@ -251,8 +253,10 @@ def _output(name: str, uri: str, folder: str) -> Request:
 def training_request(build: Build, step: str, hyperparameters: Mapping[str, str]) -> Request:
     """Make the CreateTrainingJob of a candidate in script mode; hyperparameters are already JSON-encoded."""
     train = build.config.train
+    script = PurePosixPath(train.script).name
+    started = {package_lists.VARIABLE: script} if build.train_program else {}
     script_mode = {
-        "sagemaker_program": PurePosixPath(train.script).name,
+        "sagemaker_program": build.train_program or script,
         "sagemaker_submit_directory": build.locations.sourcedir(build.project_version),
         "sagemaker_region": build.region,
         "sagemaker_container_log_level": 20,
@@ -281,7 +285,7 @@ def training_request(build: Build, step: str, hyperparameters: Mapping[str, str]
         "ResourceConfig": _training_resources(train.compute),
         **_training_time(build, step, train.compute),
         "EnableNetworkIsolation": train.compute.isolation,
-        "Environment": {"PYTHONUNBUFFERED": "1", **train.compute.environment},
+        "Environment": {"PYTHONUNBUFFERED": "1", **train.compute.environment, **started},
         "Tags": build.tags_of(train.compute),
     }
 

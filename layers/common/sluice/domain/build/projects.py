@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from sluice.domain import canonical
-from sluice.domain.build import environments, requirements
+from sluice.domain.build import environments, package_lists, requirements
 from sluice.domain.build.requirements import REQUIREMENTS_FILE
 from sluice.domain.config import PipelineConfig, dump, load
 from sluice.domain.locations import CAPTURE_URI_VARIABLE
@@ -112,6 +112,13 @@ class Project:
     def definition_bytes(self) -> bytes | None:
         """The definition's JSON; None if builds run scripts, or nobody made it of pipeline.py yet."""
         return self.files.get(self.config.build.definition) if self.config.build else None
+
+    @property
+    def train_program(self) -> str | None:
+        """The program that training jobs on SageMaker start in place of the script, which lists packages."""
+        if self.config.train_ is None or package_lists.PROGRAM in self.source_files:
+            return None
+        return package_lists.PROGRAM
 
     @property
     def has_requirements(self) -> bool:
@@ -335,8 +342,9 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def sourcedir(project: Project) -> bytes:
-    """Pack the script folder for SAGEMAKER_SUBMIT_DIRECTORY: the scripts are at the root."""
-    return pack(project.source_files)
+    """Pack the script folder for SAGEMAKER_SUBMIT_DIRECTORY: the scripts are at the root, and our program."""
+    ours = {project.train_program: package_lists.SOURCE.encode()} if project.train_program else {}
+    return pack({**project.source_files, **ours})
 
 
 def unpack(data: bytes) -> dict[str, bytes]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain import digests
-from sluice.domain.build import jobs
+from sluice.domain.build import jobs, metrics_file, package_lists
 from sluice.domain.build.run_manifest import Artifact
 from sluice.domain.locations import bucket_and_key
 from sluice.services.build import contents
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 LISTED_MAX = 1000
 # A function has minutes: larger objects are named by their version, without a digest.
 HASHED_MAX_BYTES = 512 * 1024 * 1024
-# The list of a job's packages.
-LIST_MAX_BYTES = 256 * 1024
 
 
 def of_steps(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[Artifact]:
@@ -50,29 +48,37 @@ def produced(artifact: Artifact, steps: Mapping[str, Mapping[str, Any]]) -> Arti
     return replace(artifact, step=cached["step"], run_id=cached["run_id"]) if cached else artifact
 
 
-def described(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return steps with their Python and packages: as their jobs listed them, or of their environments."""
+def described(cloud: Cloud, steps: Iterable[Mapping[str, Any]], chosen: str) -> list[dict[str, Any]]:
+    """Return steps with their Python and packages: as their jobs listed them, or of their environments.
+
+    Of training jobs on SageMaker the chosen candidate's list is read.
+    """
     from sluice.services.build import environments  # what it loads with it is needed here alone
 
-    return environments.with_packages(cloud, [_reported(cloud, step) for step in steps])
+    return environments.with_packages(cloud, [_reported(cloud, step, chosen) for step in steps])
 
 
-def _reported(cloud: Cloud, step: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a step with the Python and the packages that its job listed, if it did."""
+def _reported(cloud: Cloud, step: Mapping[str, Any], chosen: str) -> dict[str, Any]:
+    """Return a step with the Python and the packages that its job on SageMaker listed, if it did."""
     uri = (step.get("outputs") or {}).get(jobs.PACKAGES)
-    if uri is None:
-        return dict(step)
-    bucket, key = bucket_and_key(f"{uri}/{jobs.PACKAGES_FILE}")
+    if uri is not None:
+        content = _chunks(cloud, f"{uri}/{jobs.PACKAGES_FILE}", package_lists.MAX_BYTES)
+        listed = package_lists.read(b"".join(content)) if content is not None else None
+    elif step["step"] == chosen and not step.get("environment") and step.get("model_uri"):
+        content = _chunks(cloud, f"{str(step['model_uri']).rpartition('/')[0]}/{metrics_file.ARCHIVE}")
+        listed = package_lists.read_archive(content) if content is not None else None
+    else:
+        listed = None
+    return {**step, **(listed or {})}
+
+
+def _chunks(cloud: Cloud, uri: str, most_bytes: float = math.inf) -> Iterator[bytes] | None:
+    """Return the content of an object; None if there is none, or a larger one."""
+    bucket, key = bucket_and_key(uri)
     head = cloud.objects.head(bucket, key)
-    if head is None or head.size_bytes > LIST_MAX_BYTES:
-        return dict(step)
-    try:
-        listed = json.loads(b"".join(cloud.objects.chunks(bucket, key, head.version_id)))
-        packages = {str(name): str(version) for name, version in listed["packages"].items()}
-        return {**step, "python": str(listed["python"]), "packages": packages}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        # A job may write there what it likes.
-        return dict(step)
+    if head is None or head.size_bytes > most_bytes:
+        return None
+    return cloud.objects.chunks(bucket, key, head.version_id)
 
 
 def _written(cloud: Cloud, steps: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, ObjectHead]]:

@@ -100,7 +100,7 @@ def _new_manifest(
     run, project, chosen = begun.run, begun.project, task.candidate
     (judged, evaluation), described, model, code, bundle, written, (cause, actor) = together(
         partial(_judged, cloud, task, recorded),
-        partial(artifacts.described, cloud, recorded),
+        partial(artifacts.described, cloud, recorded, chosen.step),
         partial(_hashed, cloud, task, "model", chosen.step, chosen.model_uri, chosen.model_version_id),
         partial(_code, cloud, task, project),
         partial(_bundle, cloud, project),

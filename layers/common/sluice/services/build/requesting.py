@@ -106,6 +106,7 @@ def build_of(
         role_arn=run_role(cloud, task.pipeline, task.run_id).arn,
         region=cloud.region,
         has_requirements=project.has_requirements,
+        train_program=project.train_program,
         image=names.image_by_digest(task.image) if task.image else None,
         prepared=prepared.outputs if prepared else None,
         files_uri=run.restored_uri if run else None,

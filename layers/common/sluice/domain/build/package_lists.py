@@ -1,0 +1,63 @@
+"""Have a training job on SageMaker list its packages from inside, before it becomes the user's script.
+
+SageMaker's toolkits install requirements.txt and then start the program of the scripts' archive. So a program
+of ours in that archive finds what the script will find. It writes the list beside what the script keeps for
+itself, and executes the script in its place, with the same arguments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sluice.domain.build import archives
+from sluice.domain.build.archives import ArchiveError
+
+PROGRAM = "sluice_train.py"
+# Names the script, beside the program.
+VARIABLE = "SLUICE_TRAIN_SCRIPT"
+# In the job's output.tar.gz.
+NAME = "sluice-packages.json"
+MAX_BYTES = 256 * 1024
+# What lies before it in the archive is unpacked up to this.
+_UNPACKED_MAX = 128 * 1024 * 1024
+SOURCE = f'''\
+"""Write down the packages that there are, whatever comes of that, and become the script that trains."""
+
+import os
+import sys
+
+try:
+    import json
+    from importlib.metadata import distributions
+
+    found = {{each.metadata["Name"]: each.version for each in distributions()}}
+    with open("/opt/ml/output/data/{NAME}", "w") as file:
+        json.dump({{"python": sys.version.split()[0], "packages": found}}, file)
+except Exception as error:
+    print("the packages could not be listed: " + repr(error), file=sys.stderr)
+name = os.environ["SM_USER_ENTRY_POINT"] = os.environ["{VARIABLE}"]
+script = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+os.execv(sys.executable, [sys.executable, script, *sys.argv[1:]])
+'''
+
+
+def read(data: bytes) -> dict[str, Any] | None:
+    """Return `python` and `packages`, versions by name, of a list; None for anything else."""
+    try:
+        listed = json.loads(data)
+        packages = {str(name): str(version) for name, version in listed["packages"].items()}
+        return {"python": str(listed["python"]), "packages": packages}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # A job may write there what it likes.
+        return None
+
+
+def read_archive(chunks: Iterable[bytes]) -> dict[str, Any] | None:
+    """Return what `read` finds in an output.tar.gz, of which a bounded part is unpacked."""
+    try:
+        data = archives.content(chunks, NAME, MAX_BYTES, _UNPACKED_MAX)
+    except ArchiveError:
+        return None
+    return read(data) if data is not None and len(data) <= MAX_BYTES else None
