@@ -15,7 +15,7 @@ from sluice_cli import log_streams, lookup, project, reasons, uploads, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, RunName, Wait, example, hint_more, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
-from sluice_cli.run_page import print_reuse, print_run
+from sluice_cli.run_page import print_explained, print_run
 from sluice_cli.target import Target
 
 # How `upload --wait` exits by the end of its run; other ends are successes.
@@ -238,7 +238,7 @@ def run(
     found = lookup.the_run(target, run_id)
     if explain_cache:
         explained = views.reuse.explain(target.cloud, found["pipeline"], run_id)
-        show(explained, as_json, lambda: print_reuse(explained, found))
+        show(explained, as_json, lambda: print_explained(found, explained))
         return
     found = log_streams.with_log_tails(target, found)
     show(found, as_json, lambda: print_run(found))

@@ -97,7 +97,7 @@ def _the_dataset(target: Target, version: str) -> tuple[str, str]:
     if len(problems) == 1:
         raise problems[0]
     raise CommandError(
-        f"no pipeline has one data set version that begins with {version!r}",
+        f"no pipeline has one data set version that begins with {version}",
         hint="`sluice dataset list PIPELINE` lists them.",
         exit_code=EXIT_USAGE,
     )

@@ -15,7 +15,7 @@ from sluice_cli import log_streams, lookup, outlook, starting, stopping, waiting
 from sluice_cli.build_commands import RUN_EXITS
 from sluice_cli.options import Json, Pipeline, Reason, RunName, Wait, example, show
 from sluice_cli.output import duration, err, escape, hint, out, short
-from sluice_cli.run_page import print_reuse, print_run
+from sluice_cli.run_page import print_explained, print_reuse, print_run
 from sluice_cli.target import Target
 
 _SHOWN = 10
@@ -111,11 +111,12 @@ def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, explains:
         out.print(f"[green]started[/] {run_id} ({escape(str(planned['cause']))})")
         _print_values(planned)
         _print_costs(planned)
-        if wait:
-            print_run(result["run"])
-            print_reuse(result.get("reuse", ()), result["run"] if explains else None)
-        else:
+        if not wait:
             hint(f"next: `sluice run {run_id}` shows it, `sluice stop {run_id}` ends it")
+            return
+        print_run(result["run"])
+        if explains:
+            print_explained(result["run"], result["reuse"])
 
     show(result, as_json, text)
     if wait and (code := RUN_EXITS.get(result["run"]["status"])):

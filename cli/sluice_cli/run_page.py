@@ -122,14 +122,19 @@ def _print_cached(steps: Sequence[Mapping[str, Any]]) -> None:
             out.print(f"  [dim]{step['step']}: cached, {source} did the same (key {key})[/]")
 
 
-def print_reuse(explained: Sequence[Mapping[str, Any]], run: Mapping[str, Any] | None = None) -> None:
-    """Print of each step why it was, or will be, computed, as `views.reuse` and `foresight` return it.
+def print_explained(run: Mapping[str, Any], explained: Sequence[Mapping[str, Any]]) -> None:
+    """Print why each step of a run was computed; of a run without a job, how it ended."""
+    print_reuse(explained)
+    if explained:
+        return
+    if run["status"] == "running":
+        out.print(f"{run['run_id']} has started no job yet")
+    else:
+        out.print(f"{run['run_id']} started no job: it ended as {run['status']}")
 
-    Of a `run` without a job that is said, and how it ended.
-    """
-    if run and not explained:
-        ended = "" if run["status"] == "running" else f": it ended as {run['status']}"
-        out.print(f"{run['run_id']} has started no job{' yet' if not ended else ''}{ended}")
+
+def print_reuse(explained: Sequence[Mapping[str, Any]]) -> None:
+    """Print of each step why it was, or will be, computed, as `views.reuse` and `foresight` return it."""
     for each in explained:
         if each["outcome"] == "cached":
             source = f"{each['from']['step']} of {each['from']['run_id']}"
@@ -188,9 +193,8 @@ def _print_backends(steps: Sequence[Mapping[str, Any]]) -> None:
 def _print_next(found: Mapping[str, Any]) -> None:
     run_id, pipeline, status = found["run_id"], found["pipeline"], found["status"]
     with_tails = [step for step in found["steps"] if step.get("log_tail")]
-    # What one left running ended no run.
+    # Last those that only left a process behind, which ended no run.
     with_tails.sort(key=lambda step: bool(step.get("left_behind")) and not step.get("failure_reason"))
-    told = [step["step"] for step in with_tails]
     if why := found.get("model_waits_because"):
         out.print(f"  [yellow]{found['model']} waits[/]: {escape(why)}")
     if status == "running":
@@ -203,8 +207,8 @@ def _print_next(found: Mapping[str, Any]) -> None:
         hint(f"next: `sluice report {run_id} --gates` draws how it was judged")
     elif status == "data_rejected":
         hint(f"next: `sluice data list {pipeline} --quarantined` shows what was set aside")
-    elif told:
-        hint(f"next: `sluice logs {run_id} {told[0]}` has all that it printed")
+    elif with_tails:
+        hint(f"next: `sluice logs {run_id} {with_tails[0]['step']}` has all that it printed")
     if way := way_on(found, pipeline):
         hint(f"next: `sluice {way[0]}` {way[1]}")
 

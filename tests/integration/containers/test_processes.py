@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.containers.processes import clear, told_of
+from sluice.containers.processes import clear
 
 ROOT = Path(__file__).parents[3]
 Run = Callable[[str], str]
@@ -137,13 +137,6 @@ subprocess.Popen(["sleep", "0.1"], stdout=subprocess.DEVNULL, stderr=subprocess.
 print("left", flush=True)
 """
     assert play(script, "nobody waits, named").splitlines()[-1] == "nothing"
-
-
-def test_of_many_names_the_first_are_said() -> None:
-    names = ["a", "a", *"bcdefg"]
-    assert (
-        told_of(names) == "ended 8 processes that the script left running: a (2), b, c, d, e, 2 other names"
-    )
 
 
 def test_a_killed_script_ends_with_its_signal_and_its_peak_is_known(run: Run) -> None:

@@ -214,7 +214,7 @@ def test_what_was_uploaded_is_said_before_the_wait_for_its_run(
     assert said == "uploaded s3://b/m/a.csv (1 byte, zero bytes)\nleft out d/.x (hidden)\n"
 
 
-def test_an_upload_that_is_set_aside_is_waited_for_in_vain_by_nobody(
+def test_nobody_waits_for_the_run_of_an_upload_that_is_set_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: Any) -> None:

@@ -74,10 +74,10 @@ def test_packages_that_differ_are_named_with_their_versions(cloud: fakes.Cloud) 
 def test_of_a_run_without_a_job_it_is_said_that_there_is_nothing_to_explain(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run_page.print_reuse([], {"run_id": SECOND, "status": "unchanged"})
-    run_page.print_reuse([], {"run_id": SECOND, "status": "running"})
+    run_page.print_explained({"run_id": SECOND, "status": "skipped"}, [])
+    run_page.print_explained({"run_id": SECOND, "status": "running"}, [])
     ended, under_way = capsys.readouterr().out.splitlines()
-    assert ended == f"{SECOND} has started no job: it ended as unchanged"
+    assert ended == f"{SECOND} started no job: it ended as skipped"
     assert under_way == f"{SECOND} has started no job yet"
 
 

@@ -23,3 +23,8 @@ def test_what_a_script_leaves_is_named_after_a_moment(monkeypatch: pytest.Monkey
     monkeypatch.setattr(processes, "seen_below", lambda _: {7, 8})
     monkeypatch.setattr(processes, "_name", {7: "sleep", 8: None}.get)
     assert processes.left_running(set) == ["sleep"]
+
+
+def test_of_many_names_the_first_are_said() -> None:
+    said = processes.told_of(["a", "a", *"bcdefg"])
+    assert said == "ended 8 processes that the script left running: a (2), b, c, d, e, 2 other names"

@@ -355,7 +355,7 @@ def test_whether_a_person_has_to_approve_is_up_to_the_project_where_the_stack_al
     world.push(pipeline=f"{LIMITS}register: {{approval: {approval}}}\n".encode())
     assert world.build("a.csv") == "registered"
     assert package(world)["ModelApprovalStatus"] == status
-    assert runs.run(cloud, RUN)["model_waits_because"] is None  # type: ignore[index]
+    assert waits_because(world) is None
 
 
 AUTOMATIC = f"{PIPELINE_YAML}register: {{approval: automatic}}\n".encode()
@@ -365,26 +365,37 @@ NOTHING_COMPARED = (
 )
 
 
-def test_a_model_that_was_compared_with_nothing_is_never_approved_by_itself(
-    cloud: fakes.Cloud, invoke: Invoke
-) -> None:
+@pytest.fixture
+def automatic(cloud: fakes.Cloud, invoke: Invoke) -> World:
+    """A stack that allows automatic approval, and a project that asks for it."""
     cloud.allows_automatic_approval = True
     world = World(cloud, invoke)
     world.push(pipeline=AUTOMATIC)
+    return world
+
+
+def waits_because(world: World, run_id: str = RUN) -> str | None:
+    """Why the version of a run waits, as its page says."""
+    run = runs.run(world.cloud, run_id)
+    assert run is not None
+    said: str | None = run["model_waits_because"]
+    return said
+
+
+def test_a_model_that_was_compared_with_nothing_is_never_approved_by_itself(automatic: World) -> None:
+    world, cloud = automatic, automatic.cloud
     assert world.build("a.csv") == "registered"
     assert package(world)["ModelApprovalStatus"] == "PendingManualApproval"
     (told,) = [detail for kind, detail in cloud.bus.announced if kind == "ApprovalAwaited"]
     assert told["reason"] == f"{RUN} registered it: its gates passed; {NOTHING_COMPARED}"
     (noted,) = [entry for entry in world.timeline() if entry["event"] == "model registered"]
     assert noted["detail"].endswith(NOTHING_COMPARED)
-    run = runs.run(cloud, RUN)
-    assert run is not None
-    assert (run["model_status"], run["model_waits_because"]) == ("PendingManualApproval", NOTHING_COMPARED)
+    assert waits_because(world) == NOTHING_COMPARED
     for is_glance in (True, False):
         (awaited,) = pipelines.status(cloud, PIPELINE, is_glance=is_glance)["awaited"]
         assert (awaited["what"], awaited["held"]) == ("approval", NOTHING_COMPARED)
     cloud.catalog.update(keys.package_key(package(world)["ModelPackageArn"]), {"approval_status": "Approved"})
-    assert runs.run(cloud, RUN)["model_waits_because"] is None  # type: ignore[index]
+    assert waits_because(world) is None
     world.release()
     assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
     assert [each["ModelApprovalStatus"] for each in cloud.registry.by_arn.values()][1] == "Approved"
@@ -398,21 +409,16 @@ def test_a_push_that_gives_the_champion_up_gives_no_approval(cloud: fakes.Cloud,
     assert [each["ModelApprovalStatus"] for each in cloud.registry.by_arn.values()][1] == (
         "PendingManualApproval"
     )
-    why = runs.run(cloud, f"{PIPELINE}-00002")["model_waits_because"]  # type: ignore[index]
-    assert "pushed the project with --replace-champion, so nothing was compared" in why
+    why = waits_because(world, f"{PIPELINE}-00002")
+    assert "pushed the project with --replace-champion, so nothing was compared" in str(why)
 
 
-def test_a_registration_that_the_registry_told_of_first_still_says_why_it_waits(
-    cloud: fakes.Cloud, invoke: Invoke
-) -> None:
-    cloud.allows_automatic_approval = True
-    world = World(cloud, invoke)
-    world.push(pipeline=AUTOMATIC)
+def test_a_registration_that_the_registry_told_of_first_still_says_why_it_waits(automatic: World) -> None:
     arn = fakes.arn("sagemaker", f"model-package/sluice--{PIPELINE}/1")
-    cloud.catalog.create({**keys.package_key(arn), "pipeline": PIPELINE, "run_id": RUN})
-    assert world.build("a.csv") == "registered"
-    assert package(world)["ModelPackageArn"] == arn
-    assert runs.run(cloud, RUN)["model_waits_because"] == NOTHING_COMPARED  # type: ignore[index]
+    automatic.cloud.catalog.create({**keys.package_key(arn), "pipeline": PIPELINE, "run_id": RUN})
+    assert automatic.build("a.csv") == "registered"
+    assert package(automatic)["ModelPackageArn"] == arn
+    assert waits_because(automatic) == NOTHING_COMPARED
 
 
 def test_a_stack_that_allows_it_no_more_has_a_person_approve(cloud: fakes.Cloud, invoke: Invoke) -> None:
@@ -423,7 +429,7 @@ def test_a_stack_that_allows_it_no_more_has_a_person_approve(cloud: fakes.Cloud,
     assert world.build("a.csv") == "registered"
     assert package(world)["ModelApprovalStatus"] == "PendingManualApproval"
     why = "a person decides, although approval is automatic: the stack does not allow automatic approval"
-    assert runs.run(cloud, RUN)["model_waits_because"] == why  # type: ignore[index]
+    assert waits_because(world) == why
 
 
 def test_a_number_that_is_not_finite_and_no_gate_reads_is_registered_as_null(

@@ -180,13 +180,13 @@ def test_a_typo_is_placed_and_the_nearest_match_named(
         (
             '{space: {alpha: [1e-5, 1e-4]}, objective: "validation:accuracy", max_parallel: 2}',
             "",
-            "train.candidates is empty: expected a mapping (which candidates to train, be it one, and how to "
-            "choose the best, with objective: the name of one of train.metrics, which a model must report",
+            "train.candidates is empty: expected a mapping (which candidates to train, one or more, and how "
+            "to choose the best, with objective: the name of one of train.metrics, which a model must report",
         ),
         (
             "  candidates: {",
             "  space: {",
-            "train.candidates is missing: expected which candidates to train, be it one, and how to choose",
+            "train.candidates is missing: expected which candidates to train, one or more, and how to choose",
         ),
         ("serve:", "# serve:", "serve is missing: expected the script that serves, with script, sample"),
         ("{space:", "{max_cost_usd: 0, space:", "max_cost_usd is 0: expected more than 0"),

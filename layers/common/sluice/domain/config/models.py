@@ -370,7 +370,7 @@ class Train(Model):
         {}, description="the script's arguments, the same for each candidate", max_length=90
     )
     candidates: Candidates = Field(
-        description="which candidates to train, be it one, and how to choose the best"
+        description="which candidates to train, one or more, and how to choose the best"
     )
     metrics: tuple[Metric, ...] = Field(
         description="what to read from the job's log or its metrics.json", min_length=1, max_length=40
