@@ -98,6 +98,11 @@ def test_a_spot_job_without_a_network_keeps_checkpoints_in_the_runs_folder(
     listed = loop.target.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
     names = sorted(each["Key"].rpartition("/")[2] for each in listed["Contents"])
     assert names == ["rounds-00020.json", "rounds-00040.json", "rounds-00060.json"]
+    # It listed its packages from inside; prepare runs elsewhere.
+    manifest = json.loads(loop.target.cloud.objects.read(run["manifest_uri"]))
+    (trained_in,) = [each for each in manifest["environments"] if "train-0" in each["steps"]]
+    assert any(name.startswith("xgboost") for name in trained_in["packages"])
+    assert job["HyperParameters"]["sagemaker_program"] == '"sluice_train.py"'
     tags = loop.target.client("sagemaker").list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]
     assert {"Key": "team", "Value": "ml"} in tags
 
