@@ -203,7 +203,7 @@ def _print_next(found: Mapping[str, Any]) -> None:
         is_decided = found.get("model_status") not in (None, PENDING)
         approve = f"next: `sluice approve {found['model']}` releases it"
         hint(f"next: `sluice status {pipeline}` shows what serves" if is_decided else approve)
-    elif status == "rejected":
+    elif status == "rejected" and _gates(found["steps"]):
         hint(f"next: `sluice report {run_id} --gates` draws how it was judged")
     elif status == "data_rejected":
         hint(f"next: `sluice data list {pipeline} --quarantined` shows what was set aside")

@@ -19,7 +19,6 @@ from sluice.domain import wording
 from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.data.batches import Batch
 from sluice.domain.data.datasets import ObjectVersion
-from sluice.domain.data.segments import DatasetHead
 from sluice.events import BuildTask, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
@@ -56,7 +55,7 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     version = made.head.version
     _, reasons = together(
         partial(_record, cloud, task, made),
-        partial(_skip_reasons, cloud, task, made.head, begun.project),
+        partial(_skip_reasons, cloud, task, made, begun.project),
     )
     _take_up(cloud, task, version, made.found)
     if reasons:
@@ -160,13 +159,19 @@ def _record(cloud: Cloud, task: BuildTask, made: Made) -> None:
         cloud.catalog.apply(*read)
 
 
-def _skip_reasons(cloud: Cloud, task: BuildTask, head: DatasetHead, project: Project) -> list[str]:
+def _skip_reasons(cloud: Cloud, task: BuildTask, made: Made, project: Project) -> list[str]:
     """Say why there is nothing to build; empty if there is."""
-    if not head.objects:
-        return ["no data are left to build a model of"]
-    if _was_built(cloud, task, head.version, project):
-        return ["this project version came to a verdict on this data before"]
-    return []
+    if not made.head.objects:
+        reasons = ["no data are left to build a model of"]
+    elif _was_built(cloud, task, made.head.version, project):
+        reasons = ["this project version came to a verdict on this data before"]
+    else:
+        return []
+    if made.recalled:
+        held = wording.count(made.recalled, "object")
+        listed = f"`sluice data list {task.pipeline} --quarantined`"
+        reasons.append(f"{held} set aside, as the content was recalled: {listed}")
+    return reasons
 
 
 def _was_built(cloud: Cloud, task: BuildTask, dataset_version: str, project: Project) -> bool:

@@ -62,6 +62,9 @@ def test_a_run_that_ended_has_its_status_since_its_end(capsys: pytest.CaptureFix
     assert "m-1 running (started 9m ago)" in said
 
 
+JUDGED = {"step": "gates", "detail": [{"gate": "accuracy >= 1", "passed": False, "reason": "0.9 fails"}]}
+
+
 @pytest.mark.parametrize(
     ("ended", "next_step"),
     [
@@ -71,7 +74,7 @@ def test_a_run_that_ended_has_its_status_since_its_end(capsys: pytest.CaptureFix
         ),
         ({"status": "data_rejected"}, "data list m --quarantined"),
         ({"status": "registered", "model": "m/7", "model_status": "Approved"}, "status m"),
-        ({"status": "rejected"}, "report m-00001 --gates"),
+        ({"status": "rejected", "steps": [JUDGED]}, "report m-00001 --gates"),
         ({"status": "failed"}, "retry m-00001"),
         ({"status": "stopped"}, "retry m-00001"),
     ],
@@ -81,6 +84,14 @@ def test_a_run_ends_with_the_next_step(
 ) -> None:
     run_page.print_run({"run_id": "m-00001", "pipeline": "m", "steps": [], "timeline": [], **ended})
     assert f"next: `sluice {next_step}`" in capsys.readouterr().err
+
+
+def test_a_run_that_a_pipeline_of_sagemaker_rejected_has_no_gates_to_show(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = {"run_id": "m-00001", "pipeline": "m", "steps": [], "timeline": [], "status": "rejected"}
+    run_page.print_run(run)
+    assert "--gates" not in capsys.readouterr().err
 
 
 def test_a_failed_run_shows_the_end_of_the_log_that_may_say_why(

@@ -53,6 +53,15 @@ def test_the_live_models_that_were_trained_with_it_are_named(stack: Hearing[Worl
     assert stack.world.events().count("data recalled") == 0
 
 
+def test_the_lineage_of_a_recalled_object_leads_to_why_it_is_aside(stack: Hearing[World]) -> None:
+    call("reviews/bad.csv", "-m", "consent withdrawn")
+    assert build(stack) == "registered"
+    shown = CliRunner().invoke(main.app, ["lineage", "--object", "reviews/bad.csv"], catch_exceptions=False)
+    assert "next: `sluice data list reviews --quarantined` says why" in shown.output.replace("\n", " ")
+    shown = CliRunner().invoke(main.app, ["lineage", "--object", "reviews/a.csv"], catch_exceptions=False)
+    assert "`sluice recall reviews/a.csv`" in shown.output.replace("\n", " ")
+
+
 def test_an_earlier_version_of_the_key_counts(stack: Hearing[World]) -> None:
     """What serves was trained with what the key held before it was overwritten."""
     assert stack.world.build("bad.csv", ROWS + b"5,0\n") == "registered"

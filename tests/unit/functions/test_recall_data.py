@@ -189,6 +189,17 @@ def test_the_same_bytes_are_set_aside_whenever_they_come_again(world: World, nam
     assert f"reviews/{name}#{'v2' if name == 'bad.csv' else 'v1'}" in quarantined
 
 
+def test_a_run_for_nothing_but_recalled_content_says_so(world: World) -> None:
+    recall(world)
+    assert rebuild(world) == "registered"
+    world.later(minutes=10)
+    assert world.build("again.csv", BAD) == "skipped"
+    reasons = world.catalog_run("reviews-00003")["reasons"]
+    assert reasons[-1] == (
+        "1 object set aside, as the content was recalled: `sluice data list reviews --quarantined`"
+    )
+
+
 def test_another_key_with_the_same_bytes_is_recalled_too(world: World) -> None:
     assert world.build("copy.csv", BAD) in ("registered", "rejected")
     world.later(minutes=10)

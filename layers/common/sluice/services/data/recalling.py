@@ -132,14 +132,14 @@ def without(manifest: DatasetManifest, recalled: Mapping[str, Recall]) -> Datase
     return manifest.of(obj for obj in manifest.objects if obj.sha256 not in recalled)
 
 
-def set_aside_waiting(cloud: Cloud, found: Iterable[Arrival], recalled: Mapping[str, Recall]) -> bool:
-    """Quarantine what arrived since with a recalled content; True if there was any."""
+def set_aside_waiting(cloud: Cloud, found: Iterable[Arrival], recalled: Mapping[str, Recall]) -> int:
+    """Quarantine what arrived since with a recalled content; returns how many objects that were."""
     waits = (arrival for arrival in found if arrival.is_waiting and not arrival.is_control)
     again = [arrival for arrival in waits if arrival.sha256 in recalled]
     for arrival in again:
         of = recalled[arrival.sha256]
         _set_aside(cloud, arrival, told(of.key, of.reason))
-    return bool(again)
+    return len(again)
 
 
 def held_in(cloud: Cloud, pipeline: str, version: str) -> list[str]:

@@ -43,6 +43,8 @@ class Made:
     fresh: Sequence[ObjectVersion]
     found: Sequence[Batch]
     changes: Mapping[str, int]
+    # How many objects arrived whose content was recalled before.
+    recalled: int = 0
 
 
 def find_former(cloud: Cloud, pipeline: str, item: Item | None) -> Former | None:
@@ -65,13 +67,15 @@ def make(
 
     `recalled` is by sha256. `is_listed`: there are so few objects that the bucket is listed.
     """
+    recalled_again = 0
     while True:
         whole = data.mode == "replace"
         found = batching.find(cloud, task.pipeline, data.complete_when, waiting, whole=whole)
         known = _known(cloud, task.pipeline, data, former, waiting, recalled, is_listed=is_listed)
         parts = _parts(cloud, task.pipeline, data, known, batches.ready(found)).without(recalled)
-        is_aside = recalling.set_aside_waiting(cloud, waiting, recalled)
-        if not is_aside and not _set_aside_obstructed(cloud, task.pipeline, data.mode, parts):
+        aside = recalling.set_aside_waiting(cloud, waiting, recalled)
+        recalled_again += aside
+        if not aside and not _set_aside_obstructed(cloud, task.pipeline, data.mode, parts):
             break
         waiting = find_waiting(cloud, task.pipeline)
     manifest = _combine(cloud, task.pipeline, data, waiting, parts)
@@ -83,7 +87,7 @@ def make(
     held = set(manifest.objects)
     # Two manifest files may list the same object.
     fresh = dict.fromkeys(obj for obj in map(ObjectVersion.of, parts.fresh) if obj in held)
-    return Made(head, [*fresh], found, changed(known.held.objects, manifest, known.current))
+    return Made(head, [*fresh], found, changed(known.held.objects, manifest, known.current), recalled_again)
 
 
 @dataclass(frozen=True, slots=True)
