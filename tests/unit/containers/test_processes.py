@@ -28,3 +28,9 @@ def test_what_a_script_leaves_is_named_after_a_moment(monkeypatch: pytest.Monkey
 def test_of_many_names_the_first_are_said() -> None:
     said = processes.told_of(["a", "a", *"bcdefg"])
     assert said == "ended 8 processes that the script left running: a (2), b, c, d, e, 2 other names"
+
+
+def test_a_script_of_very_many_generations_is_seen_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand of them were an error of ours, and the job ended without a result."""
+    monkeypatch.setattr(processes, "_listed", lambda pid: [pid + 1] if pid < 5000 else [])
+    assert [*processes.seen_below(1)] == [*range(2, 5001)]

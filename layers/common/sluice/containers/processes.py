@@ -216,9 +216,10 @@ def _name(pid: int) -> str | None:
     """Return a process's name, with what is no letter or sign left out; None if it has ended."""
     try:
         start, _, rest = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")
-    except OSError:
+        state = rest.split()[0]
+    except (OSError, IndexError):
         return None
-    if rest.split()[0] in (b"Z", b"X"):
+    if state in (b"Z", b"X"):
         return None
     name = start.partition(b"(")[2].decode(errors="replace")
     return "".join(character if character.isprintable() else "?" for character in name)
@@ -309,19 +310,30 @@ def seen_below(pid: int) -> Iterator[int]:
     To read the kernel's lists of children costs a tenth of a look at each process of a machine; not every
     kernel has them.
     """
+    parents = [pid]
+    # No recursion: a script may have a thousand generations.
+    while parents:
+        parent = parents.pop()
+        children = _listed(parent)
+        if children is None:
+            yield from _below(parent)
+        else:
+            yield from children
+            parents += children
+
+
+def _listed(pid: int) -> list[int] | None:
+    """Return the children of a process by the kernel's lists, none of one that ended; None if it has none."""
+    children = list[int]()
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
             try:
                 with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-                    children = file.read().split()
+                    children += map(int, file.read().split())
             except FileNotFoundError:
                 if os.path.exists(f"/proc/{pid}/task/{thread}"):
-                    yield from _below(pid)
-                    return
-                continue
-            for child in map(int, children):
-                yield child
-                yield from seen_below(child)
+                    return None
+    return children
 
 
 def _resident_kb(pid: int) -> int:
