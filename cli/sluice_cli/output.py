@@ -19,7 +19,8 @@ from rich.text import Text
 from sluice.domain import wording
 from sluice.domain.build import usage
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# The lone surrogates are what no terminal in UTF-8 takes: of names that are no text, Python has bytes so.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 # What is never broken: a command in backticks, or a word.
 _WORD = re.compile(r"\s*(?:`[^`]*`\S*|\S+)")
 # Wider than any row.
@@ -115,8 +116,14 @@ STATUS_STYLES = {
 
 
 def printable(text: str) -> str:
-    """Make the control characters of foreign text visible and harmless."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    """Make the control characters of foreign text, and bytes that are no text, visible and harmless."""
+    return _CONTROL.sub(lambda found: _spelt(ord(found[0])), text)
+
+
+def _spelt(code: int) -> str:
+    """Spell a character; a byte that Python keeps as a lone surrogate as that byte."""
+    byte = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
+    return f"\\x{byte:02x}" if byte < 0x100 else f"\\u{byte:04x}"
 
 
 def escape(text: str) -> str:
@@ -140,6 +147,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     Values are not broken: if rows are wider than the terminal, as many of the last columns as needed move
     beneath their row; if that leaves only the first, all of them are named there.
     """
+    columns = [printable(name) for name in columns]
     table = [[_cell(value) for value in row] for row in rows]
     widths = [
         max(cell.cell_len for cell in (Text(name), *(row[i] for row in table)))
@@ -229,7 +237,7 @@ def hint(text: str) -> None:
     `sluice` is written so that the shell finds it from here, with the options that reach the same stack.
     """
     called = invocation.command("") if text.startswith("next:") else invocation.program
-    err.print(Text(text.replace("`sluice ", f"`{called} "), style="dim"))
+    err.print(Text(printable(text).replace("`sluice ", f"`{called} "), style="dim"))
 
 
 def here(path: Path) -> str:

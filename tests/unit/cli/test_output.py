@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import json
+import os
 import subprocess
 import sys
 import traceback
@@ -370,6 +371,21 @@ def test_what_acts_on_a_terminal_is_spelt_and_not_sent_to_it() -> None:
     console = output.console(file=text, force_terminal=True, color_system=None)
     console.print(output.escape("a\x1b[31m\x9b[b]\tü😀"))
     assert text.getvalue() == "a\\x1b[31m\\x9b[b]\tü😀\n".expandtabs()
+
+
+def test_what_is_no_text_is_spelt_as_the_terminal_would_refuse_it() -> None:
+    """A file's name may be any bytes, and JSON may have half of a character."""
+    said = output.printable(os.fsdecode(b"bad\xff.csv") + "\ud83d")
+    assert said == "bad\\xff.csv\\ud83d"
+    assert said.encode()
+
+
+def test_columns_and_hints_are_spelt_too(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(["candidate", "a\x1bc"], [["train-0", 1]], empty="")
+    output.hint("next: `sluice upload m a\x1bb.csv`")
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert "a\\x1bc" in said.out
 
 
 def test_a_duration_needs_both_ends() -> None:
