@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -44,8 +44,12 @@ def _champion_row(
     row: dict[str, Any], names: Sequence[str], objective: str, others: Sequence[str]
 ) -> tuple[object, ...]:
     measured = {"hyperparameters": {}, "metrics": {}, "duration_s": None, "cost_usd": None, **row}
-    name = row["model"] or "a model that is gone"
-    return (Text("♛", style="yellow"), name, "champion", *_measured(measured, names, objective, others))
+    return (
+        Text("♛", style="yellow"),
+        champion_name(row),
+        "champion",
+        *_measured(measured, names, objective, others),
+    )
 
 
 def _measured(
@@ -67,9 +71,14 @@ def _print_evaluations(found: dict[str, Any]) -> None:
     champion = found["champion"] or {}
     if champion.get("evaluation"):
         measured = ", ".join(metric(*each) for each in champion["evaluation"].items())
-        out.print(f"  {champion['model']} on the hold-out: {escape(measured)}")
+        out.print(f"  {escape(champion_name(champion))} on the hold-out: {escape(measured)}")
     elif champion.get("problem"):
-        out.print(f"  [yellow]•[/] {champion['model']}: {escape(champion['problem'])}")
+        out.print(f"  [yellow]•[/] {escape(champion_name(champion))}: {escape(champion['problem'])}")
+
+
+def champion_name(champion: Mapping[str, Any]) -> str:
+    """Name what a run was compared with; which version that was may not be on record."""
+    return str(champion["model"] or "a model that is gone")
 
 
 def value_text(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sluice.domain import wording
 from sluice.domain.money import money
-from sluice_cli.leaderboard import metric_text
+from sluice_cli.leaderboard import champion_name, metric_text
 from sluice_cli.moments import shown
 from sluice_cli.output import age, escape, hint, invocation, metric, out, short
 from sluice_cli.run_page import print_gates
@@ -108,7 +108,7 @@ def _print_candidates(found: Part) -> None:
         measured = ", ".join(metric(*each) for each in found["evaluation"].items())
         out.print(f"  on the hold-out: {escape(measured)}")
     if champion := found["champion"]:
-        out.print(f"  it had to beat {escape(str(champion['model']))}")
+        out.print(f"  it had to beat {escape(champion_name(champion))}")
 
 
 def _print_approvals(approvals: Sequence[Part]) -> None:

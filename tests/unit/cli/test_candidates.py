@@ -13,15 +13,16 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from caching_world import Caching
 from command_world import Stack
+from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.domain import locations
 from sluice.services import building
-from sluice.services.views import comparison
+from sluice.services.views import comparison, graph
 from sluice_cli import candidate_commands, log_streams, main, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
 
-SECOND = "reviews-00002"
+SECOND, NOW = "reviews-00002", "2026-01-02T00:00:00.000Z"
 HALVING = PIPELINE_YAML.replace(
     "{space: {alpha: [0.1, 0.2]}, objective: accuracy}",
     "{strategy: halving, space: {alpha: {min: 0, max: 1}}, max_candidates: 4, objective: accuracy,"
@@ -70,6 +71,15 @@ def test_candidates_are_ranked_with_the_champion_beneath(world: World) -> None:
     assert "chosen: train-0 has the highest accuracy, 0.95, of 2 candidates" in text
     assert "train-0 on the hold-out: accuracy 0.85" in text
     assert "reviews/1 on the hold-out: accuracy 0.8" in text
+
+
+def test_a_champion_whose_version_is_not_on_record_has_a_name_all_the_same(world: World) -> None:
+    world.build("a.csv")
+    world.release()
+    key = keys.deployment_key(PIPELINE, "production", f"release-of-{RUN}")
+    del world.cloud.catalog.items[key["pk"], key["sk"]]
+    assert world.build("b.csv", ROWS + b"3,1\n") == "rejected"
+    assert "• a model that is gone: the catalog has no record" in call("candidates", SECOND).stdout
 
 
 @pytest.mark.usefixtures("world")
@@ -275,8 +285,8 @@ def test_the_graph_of_a_run_under_way_shows_what_is_to_come(world: World) -> Non
     world.ask()
     world.prepare_run()
     world.start("prepare")
-    graph = answer("run", RUN)["graph"]
-    states = {stage["name"]: (stage["state"], stage["after"]) for stage in graph}
+    found = answer("run", RUN)["graph"]
+    states = {stage["name"]: (stage["state"], stage["after"]) for stage in found}
     assert states["data"] == ("done", None)
     assert states["prepare"] == ("running", "validate")
     assert states["register"] == ("waiting", "gates")
@@ -325,8 +335,8 @@ def test_data_that_several_invocations_read_say_how_far_they_are(world: World) -
 def test_the_graph_of_a_failed_run_ends_where_it_failed(world: World) -> None:
     world.failing = {"prepare"}
     world.build("a.csv")
-    graph = answer("run", RUN)["graph"]
-    assert [(stage["name"], stage["state"]) for stage in graph] == [
+    found = answer("run", RUN)["graph"]
+    assert [(stage["name"], stage["state"]) for stage in found] == [
         ("data", "done"),
         ("validate", "done"),
         ("packages", "done"),
@@ -338,8 +348,8 @@ def test_the_graph_of_a_failed_run_ends_where_it_failed(world: World) -> None:
 def test_a_run_whose_candidates_report_nothing_failed_in_selecting_one(world: World) -> None:
     del world.accuracies["train-0"], world.accuracies["train-1"]
     world.build("a.csv")
-    graph = answer("run", RUN)["graph"]
-    assert [(stage["name"], stage["state"]) for stage in graph][-2:] == [
+    found = answer("run", RUN)["graph"]
+    assert [(stage["name"], stage["state"]) for stage in found][-2:] == [
         ("train", "done"),
         ("select", "failed"),
     ]
@@ -350,7 +360,29 @@ def test_a_run_whose_candidates_report_nothing_failed_in_selecting_one(world: Wo
         assert "the script wrote no " in (mine.get("problem") or mine.get("remark"))
 
 
+@pytest.mark.parametrize(
+    ("stage", "steps"),
+    [
+        # The gates decide about a champion without an evaluation, and need the candidate's.
+        ("evaluate", {"evaluate-candidate": "Failed", "evaluate-champion": "Completed"}),
+        ("evaluate", {"evaluate-candidate": "Completed", "evaluate-champion": "InProgress"}),
+        ("train", {"train-0": "Completed", "train-1": "Stopped"}),
+        # One of these may fail.
+        ("gates", {"evaluate-candidate": "Completed", "evaluate-champion": "Failed"}),
+        ("select", {"train-0": "Completed", "train-1": "Failed"}),
+    ],
+)
+def test_a_failed_run_came_no_further_than_what_it_waited_for(stage: str, steps: dict[str, str]) -> None:
+    run = {"status": "failed", "dataset_version": "1", "validated_at": NOW}
+    listed: list[dict[str, Any]] = [{"step": "prepare", "status": "Completed", "started_at": NOW}]
+    for step, status in steps.items():
+        because = {"stopped_because": "its run had ended"} if status == "Stopped" else {}
+        listed.append({"step": step, "status": status, "started_at": NOW, **because})
+    found = graph.stages(run, listed, NOW)
+    assert [each["name"] for each in found if each["state"] == "failed"] == [stage] == [found[-1]["name"]]
+
+
 def test_the_graph_of_rejected_data_ends_at_their_validation(world: World) -> None:
     world.build("a.csv", b"x,y\n1000,0\n")
-    graph = answer("run", RUN)["graph"]
-    assert [(stage["name"], stage["state"]) for stage in graph] == [("data", "done"), ("validate", "failed")]
+    found = answer("run", RUN)["graph"]
+    assert [(stage["name"], stage["state"]) for stage in found] == [("data", "done"), ("validate", "failed")]

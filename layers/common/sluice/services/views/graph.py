@@ -105,10 +105,19 @@ def _state(steps: Sequence[Step], run: Mapping[str, Any]) -> State | None:
     states = {_ENDS.get(str(step.get("status")), "running") for step in steps}
     if "running" in states and run.get("status") == "running":
         return "running"
-    if any(gate_report.refuses(step) for step in steps):
+    if any(gate_report.refuses(step) or _ends(step, run) for step in steps):
         return "failed"
     # Of candidates and evaluations one may fail.
     return "done" if "done" in states else "failed"
+
+
+def _ends(step: Step, run: Mapping[str, Any]) -> bool:
+    """Tell whether a failed run came no further than a step, though others of its stage have completed."""
+    if run.get("status") != "failed":
+        return False
+    state = _ENDS.get(str(step.get("status")))
+    is_needed = step["step"] == names.evaluate_step("candidate")
+    return state is None or bool(step.get("stopped_because")) or (is_needed and state == "failed")
 
 
 def _data(run: Mapping[str, Any]) -> dict[str, Any]:
