@@ -87,7 +87,8 @@ class _Event:
     lost: dict[str, Any] | None = None
 
     def saved(self) -> tuple[str, Any, int, bool]:
-        return self.arn, self.payload, self.attempts, self.is_tried
+        """Return what a later cloud needs; an attempt that was lost is so until its failure is dealt with."""
+        return self.arn, self.payload, self.attempts, self.is_tried or self.lost is not None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -194,8 +195,7 @@ def resume(cause: str) -> int:
 
     An attempt that was under way failed, as one whose environment is lost does on AWS: it counts.
     """
-    unfinished, _restored[:] = list(_restored), []
-    for arn, payload, *tried in unfinished:
+    for arn, payload, *tried in _restored:
         func, config, _name = service._get_func_record_for_ref(arn)
         if func and config:
             with request_scope(*service._account_region_from_function_config(config)):
@@ -206,7 +206,10 @@ def resume(cause: str) -> int:
                     body = {"errorType": "Runtime.ExitError", "errorMessage": cause}
                     event.lost = {"error": True, "body": body}
                 _enqueue(event)
-    return len(unfinished)
+    # Only now: whatever is saved meanwhile has them twice rather than not at all.
+    resumed = len(_restored)
+    _restored.clear()
+    return resumed
 
 
 def _of_latest(operation: Callable[..., Any]) -> Callable[..., Any]:
