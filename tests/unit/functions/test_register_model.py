@@ -394,8 +394,10 @@ def test_a_model_that_was_compared_with_nothing_is_never_approved_by_itself(auto
     for is_glance in (True, False):
         (awaited,) = pipelines.status(cloud, PIPELINE, is_glance=is_glance)["awaited"]
         assert (awaited["what"], awaited["held"]) == ("approval", NOTHING_COMPARED)
-    cloud.catalog.update(keys.package_key(package(world)["ModelPackageArn"]), {"approval_status": "Approved"})
-    assert waits_because(world) is None
+    key = keys.package_key(package(world)["ModelPackageArn"])
+    for changed in ({"deleted_at": cloud.now()}, {"deleted_at": None, "approval_status": "Approved"}):
+        cloud.catalog.update(key, changed)
+        assert waits_because(world) is None
     world.release()
     assert world.build("b.csv", b"x,y\n3,1\n") == "registered"
     assert [each["ModelApprovalStatus"] for each in cloud.registry.by_arn.values()][1] == "Approved"

@@ -70,7 +70,7 @@ class Package:
     @property
     def waits_because(self) -> str | None:
         """Why it waits for a person, beyond that all versions do."""
-        return self.needs_person if self.status == PENDING else None
+        return self.needs_person if self.status == PENDING and self.deleted_at is None else None
 
     @property
     def rejection(self) -> str:
