@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import fakes
 from build_world import PIPELINE, PIPELINE_YAML, Invoke, World
 from sluice.catalog import keys
+from sluice.domain.build.verdicts import NO_CHAMPION
 from sluice_cli import main
 from sluice_cli.options import Options
 
@@ -78,8 +79,12 @@ def test_other_gates_tell_which_runs_they_would_judge_otherwise(sluice: Run, tmp
             "then": None,
             "now": "passed",
             "reason": "0.75 passes with limit 0.7, the champion 0.8",
+            "uncompared": False,
         }
     ]
+    # The first model passes for lack of a champion.
+    assert found["runs"][1]["gates"][0]["uncompared"] is True
+    assert found["runs"][1]["reasons"] == [NO_CHAMPION]
     text = sluice("gates", "backtest", PIPELINE, "--file", str(tmp_path))
     assert "1 of 2 runs would be judged otherwise, 0 cannot be judged" in text.stdout
     assert f"next: `sluice report {SECOND} --gates`" in text.stderr

@@ -16,6 +16,7 @@ from sluice.services.build.judging import Scored
 from sluice.services.views import gates as views
 
 if TYPE_CHECKING:
+    from sluice.domain.build.verdicts import Verdict
     from sluice.domain.config import PipelineConfig
 
 _GONE = "; `sluice run` shows the reasons of then"
@@ -61,10 +62,11 @@ def _judged(cloud: Cloud, pipeline: str, config: PipelineConfig, run: Item) -> d
                 "then": None if result.gate not in before else _word(before[result.gate]),
                 "now": _word(result.passed),
                 "reason": result.reason,
+                "uncompared": result.uncompared,
             }
             for result in judged.verdict.results
         ],
-        "reasons": [*judged.verdict.reasons] or _former_reasons(document),
+        "reasons": [*judged.verdict.reasons] or _former_reasons(document) or _uncompared(judged.verdict),
     }
 
 
@@ -80,6 +82,11 @@ def _former_reasons(document: Mapping[str, Any]) -> list[str]:
     """Say what had failed, of a run that passes now."""
     failed = (each for each in document["gates"] if not each["passed"])
     return [f"then failed {each['gate']}: {each['reason']}" for each in failed]
+
+
+def _uncompared(verdict: Verdict) -> list[str]:
+    """Say why gates passed for lack of a comparison."""
+    return [*dict.fromkeys(result.reason for result in verdict.results if result.uncompared)]
 
 
 def _without_verdict(run: Item) -> str:
