@@ -111,8 +111,8 @@ class World:
     def at(self) -> datetime:
         return from_iso(self.cloud.now.at)
 
-    def register(self, run: int, image_digest: str | None = None) -> str:
-        """What a build leaves behind; returns the package's ARN."""
+    def register(self, run: int, image_digest: str | None = None, **manifest: Any) -> str:
+        """What a build leaves behind, with more in the run's manifest; returns the package's ARN."""
         run_id = f"{PIPELINE}-{run:05d}"
         model, code = (self._archive(name, f"{name} of {run_id}".encode()) for name in ("model", "code"))
         environment = {"SAGEMAKER_SUBMIT_DIRECTORY": code["uri"]}
@@ -128,6 +128,7 @@ class World:
                 "container": container,
                 "config_sha256": run_manifest.config_sha256(stored["config"]),
             },
+            **manifest,
         }
         data = json.dumps(document).encode()
         self.cloud.objects.write(self.locations.run_manifest(run_id), data)

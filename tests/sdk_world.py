@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest import mock
 
 import fakes
 from build_world import PIPELINE, RUN, World, created
@@ -200,3 +201,16 @@ def end(world: World, steps: list[dict[str, Any]], run_id: str = RUN, status: st
     name = names.pipeline_execution("sluice", run_id)
     world.cloud.pipelines.end(name, status, steps)
     world.invoke("finish_job", changed(name, status))
+
+
+def play(world: World, steps: list[dict[str, Any]], status: str = "Succeeded", run_id: str = RUN) -> str:
+    """Play a run whose execution ends so; the run's status."""
+    ended: list[str] = []
+
+    def once(_: str) -> None:
+        if not ended and world.sent[-1][0] == "start_job":
+            ended.append(run_id)
+            end(world, steps, run_id, status)
+
+    with mock.patch.object(world, "_end_job", once):
+        return world.play(run_id)

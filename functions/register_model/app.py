@@ -115,7 +115,10 @@ def _record(
     name = packages.version_name(
         cloud.stack_name, task.pipeline, package["ModelPackageGroupName"], registered["package_version"]
     )
-    because = f"; {needs_person}" if needs_person and status == PENDING else ""
+    if status != PENDING:
+        # An earlier attempt registered it as approved, before there was a reason: nobody decided about it.
+        needs_person = None
+    because = f"; {needs_person}" if needs_person else ""
     step = Step(
         run_id=task.run_id,
         step="register",

@@ -358,7 +358,7 @@ def test_a_package_that_takes_anothers_arn_takes_none_of_its_decisions() -> None
     assert applied(catalog, [again, again]) == [True, False]
     found = Package.of(catalog.get(keys.package_key(ARN)) or {})
     assert (found.run_id, found.stack, found.status) == ("reviews-00002", None, "PendingManualApproval")
-    assert (found.epoch, found.is_unfinished) == (2, False)
+    assert (found.epoch, found.is_unfinished, found.decided_before) == (2, False, 2)
 
 
 def test_a_release_starts_once_and_is_listed_until_it_ends() -> None:

@@ -434,6 +434,22 @@ def test_a_stack_that_allows_it_no_more_has_a_person_approve(cloud: fakes.Cloud,
     assert waits_because(world) == why
 
 
+def test_a_version_that_was_registered_as_approved_is_not_said_to_need_a_person(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    """A first attempt made it, and died: the second one has a reason, and the package is what it is."""
+    cloud.allows_automatic_approval = True
+    world = World(cloud, invoke)
+    world.push(pipeline=f"{LIMITS}register: {{approval: automatic}}\n".encode())
+    assert world.build("a.csv") == "registered"
+    key = keys.package_key(package(world)["ModelPackageArn"])
+    del world.cloud.catalog.items[key["pk"], key["sk"]]
+    cloud.allows_automatic_approval = False
+    world.invoke("register_model", payload(world))
+    item = world.cloud.catalog.get(key) or {}
+    assert (item["run_id"], item.get("needs_person")) == (RUN, None)
+
+
 def test_a_number_that_is_not_finite_and_no_gate_reads_is_registered_as_null(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 import fakes
 import sdk_world
 from build_world import PIPELINE, RUN, World
-from sdk_world import EXECUTION, changed, definition, registers, step
+from sdk_world import EXECUTION, changed, definition, play, registers, step
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Step
@@ -39,19 +39,6 @@ def started(world: World, **pushed: Any) -> World:
     world.later(minutes=2)
     world.ask()
     return world
-
-
-def play(world: World, steps: list[dict[str, Any]], status: str = "Succeeded", run_id: str = RUN) -> str:
-    """Play a run whose execution ends so; the run's status."""
-    ended: list[str] = []
-
-    def once(_: str) -> None:
-        if not ended and world.sent[-1][0] == "start_job":
-            ended.append(run_id)
-            sdk_world.end(world, steps, run_id, status)
-
-    with mock.patch.object(world, "_end_job", once):
-        return world.play(run_id)
 
 
 def test_what_the_pipeline_registered_is_judged_and_registered_by_the_run(world: World) -> None:

@@ -84,7 +84,8 @@ def register_again(former: Package, package: Package) -> Update:
 
     A group that was deleted and made again numbers its versions from 1 again.
     """
-    undecided = {"approval_status": None, "acted_epoch": former.approval_epoch}
+    before = former.approval_epoch
+    undecided = {"approval_status": None, "acted_epoch": before, "decided_before": before}
     changes = {**with_absent(package, "arn", "approval_epoch"), **undecided}
     return Update(keys.package_key(former.arn), changes, {"run_id": former.run_id})
 

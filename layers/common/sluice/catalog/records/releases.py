@@ -50,6 +50,8 @@ class Package:
     life_cycle_next: str | None = None
     # Why a person decides about it, although its project's approval is automatic.
     needs_person: str | None = None
+    # How many decisions were about a former version with its ARN: a group that is made again reuses it.
+    decided_before: int | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Package:

@@ -88,7 +88,7 @@ def _evaluation(role: str, model_uri: str, project_version: str) -> dict[str, An
 
 def identity(champion: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a champion that the manifest and the gates name."""
-    left_out = {"model_uri", "image", "evaluation", "run_id"}
+    left_out = {"model_uri", "image", "evaluation"}
     return {name: value for name, value in champion.items() if name not in left_out}
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from sluice.catalog.records.releases import Approval, Package
+    from sluice.domain.build.champions import Live
+
+DECIDES = "a person decides, although approval is automatic"
 _KEYS_SHOWN = 3
 
 
@@ -26,4 +31,32 @@ def needs_person(
     reasons.extend(dict.fromkeys(str(gate["reason"]) for gate in gates if gate.get("uncompared")))
     if not reasons:
         return None
-    return f"a person decides, although approval is automatic: {'; '.join(reasons)}"
+    return f"{DECIDES}: {'; '.join(reasons)}"
+
+
+def is_automatic(setting: str, package: Package, approval: Approval | None) -> bool:
+    """Tell whether a version was approved by nobody: it was registered so, and not decided on since."""
+    if setting != "automatic" or approval is None or package.needs_person:
+        return False
+    return approval.epoch <= (package.decided_before or 0) + 1
+
+
+def overtaken(
+    champion: Mapping[str, Any] | None, live: Live | None, arn: str, run_id: str | None
+) -> str | None:
+    """Say what a version was compared with, if something else serves now: "compared with v1, but ...".
+
+    The version has this ARN and is of this run, whose manifest names the `champion`; `live` is what serves.
+    None if that is the champion or the version itself, or if nothing serves: the champion was retired then.
+    A version that was compared with nothing is one for a person, whatever serves.
+    """
+    if not champion or not champion.get("package_arn") or champion.get("passed_over"):
+        return "compared with no champion, by its run's manifest"
+    if live is None or live.release_id == champion["release_id"]:
+        return None
+    found = live.deployment
+    if found and (found.is_of(arn, run_id) or found.is_of(champion["package_arn"], champion.get("run_id"))):
+        return None
+    serves = f"v{found.package_version}" if found else f"{live.release_id}, of which there is no record"
+    since = f" since {live.promoted_at}" if live.promoted_at else ""
+    return f"compared with v{champion['package_version']}, but {live.stage} serves {serves}{since}"

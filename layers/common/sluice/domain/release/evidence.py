@@ -40,12 +40,16 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What shall serve, by a run's manifest; `image_digest` is None if it is not known."""
+    """What shall serve, by a run's manifest, and the champion that it was compared with.
+
+    `image_digest` is None if it is not known, `champion` if nothing served or the manifest does not say.
+    """
 
     packaged: Mapping[str, Any]
     image_digest: str | None
     archives: Sequence[Archive]
     config_sha256: str
+    champion: Mapping[str, Any] | None = None
 
     @property
     def container(self) -> dict[str, Any]:
@@ -96,6 +100,7 @@ def read(arn: str, provenance: Provenance, run: Run | None, manifest: bytes | No
             if each["name"] in ("model", "code")
         ],
         config_sha256=document["serving"]["config_sha256"],
+        champion=document.get("champion"),
     )
 
 

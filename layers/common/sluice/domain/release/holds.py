@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluice.catalog.records.releases import Approval, Deployment, Release, Stage, Why
+from sluice.catalog.records.releases import Deployment, Release, Stage, Why
 from sluice.lazy import dataclass
 
 
@@ -45,8 +45,3 @@ def after_rollback(live: Deployment, release: Release | None, command: str) -> H
     version = f"v{live.package_version}"
     reason = f"an automatic rollback ({release.actor}) put {version} back, so no alarm rolls back further"
     return Hold("held", str(live.promoted_at), reason, command)
-
-
-def is_automatic(setting: str, approval: Approval | None) -> bool:
-    """Tell whether a version was approved by nobody: it was registered so, and not decided on since."""
-    return setting == "automatic" and approval is not None and approval.epoch == 1

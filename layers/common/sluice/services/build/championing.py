@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sluice.catalog import keys
-from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain import failures
 from sluice.domain.build import champions
-from sluice.domain.build.champions import ChampionError, Live
+from sluice.domain.build.champions import ChampionError
 from sluice.domain.config.images import UnknownImageError
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
 from sluice.services import building
-from sluice.services.release import deploying
+from sluice.services.release import served
 
 if TYPE_CHECKING:
     from sluice.catalog.records.builds import Project, Run
+    from sluice.catalog.records.releases import Deployment
     from sluice.domain.config import PipelineConfig
 
 
 def find(cloud: Cloud, run: Run, project: Project, config: PipelineConfig) -> dict[str, Any] | None:
     """Return what serves now, with what is needed to score it or the `problem` that prevents that."""
     stages = [stage.name for stage in config.release.stages]
-    live = champions.choose(_live(cloud, run.pipeline), stages)
+    live = served.find_champion(cloud, run.pipeline, stages)
     if live is None:
         return None
     deployment = live.deployment
     champion: dict[str, Any] = {
         "package_arn": deployment and deployment.package_arn,
         "package_version": deployment and deployment.package_version,
+        "run_id": deployment and deployment.run_id,
         "release_id": live.release_id,
         "stage": live.stage,
     }
@@ -46,21 +45,6 @@ def find(cloud: Cloud, run: Run, project: Project, config: PipelineConfig) -> di
         return {**champion, **_scorable(cloud, deployment)}
     except (ChampionError, MissingError, ValidationError, UnknownImageError) as error:
         return {**champion, "problem": failures.cut(str(error))}
-
-
-def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
-    """Yield what serves, also where the catalog lost half of what it knew of that."""
-    partition = keys.partition(pipeline)
-    stages = [Stage.of(item) for item in cloud.catalog.query(partition, keys.STAGES)]
-    if live := [stage for stage in stages if stage.live]:
-        for stage in live:
-            deployment = deploying.find_deployment(cloud, pipeline, stage.name, stage.live)
-            yield Live(stage.name, stage.position or 0, str(stage.live), deployment)
-        return
-    known = {stage.name for stage in stages}
-    for deployment in map(Deployment.of, cloud.catalog.query(partition, keys.DEPLOYMENTS)):
-        if deployment.status == "live" and deployment.stage not in known:
-            yield Live(deployment.stage, 0, deployment.release_id, deployment)
 
 
 def _scorable(cloud: Cloud, live: Deployment) -> dict[str, Any]:
@@ -83,7 +67,6 @@ def _scorable(cloud: Cloud, live: Deployment) -> dict[str, Any]:
     image = image or restore(project.config).serving_image_uri(cloud.region)
     return {
         "project_version": run.project_version,
-        "run_id": run.run_id,
         "model_uri": model_uri,
         "evaluation": evaluation,
         # The tag too: it tells which packages a job on Lambda needs.

@@ -1,10 +1,12 @@
-"""Find out whether what serves on a stage may be taken back, or replaced, automatically."""
+"""Find out whether what serves on a stage may be taken back, or replaced, without a person."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sluice.domain.release import holds
+from sluice.catalog import keys
+from sluice.catalog.records import releases as records
+from sluice.domain.release import automatic, holds
 from sluice.domain.release.errors import ReleaseRefusedError
 from sluice.services.release import deploying, deviating, releasing
 
@@ -53,14 +55,42 @@ def before_a_pin(
 
 
 def objections(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:
-    """Say which stages wait for a person, and not for a version that nobody approved."""
-    approval = releasing.find_approval(cloud, package.arn)
-    if request.cause != "approval" or not holds.is_automatic(package.config.register_.approval, approval):
+    """Say why a version that nobody approved waits for a person; nothing of others."""
+    if request.cause != "approval" or not _is_automatic(cloud, package):
         return []
     held = {stage: find_stage_hold(cloud, request.pipeline, stage) for stage in stages}
-    command = f"sluice approve {request.pipeline}/{package.version}"
-    return [
-        f"{stage} is held: {hold.reason}, and no version is released unless a person does: `{command}`"
+    command = f"`sluice approve {package.called(cloud.stack_name)}`"
+    reasons = [
+        f"{stage} is held: {hold.reason}, and no version is released unless a person does: {command}"
         for stage, hold in held.items()
         if hold
     ]
+    if overtaken := find_overtaken(cloud, package):
+        what = f"v{package.version} was {overtaken}"
+        reasons.append(f"{automatic.DECIDES}: {what}; {command} releases it")
+    return reasons
+
+
+def _is_automatic(cloud: Cloud, package: Package) -> bool:
+    setting = package.config.register_.approval
+    if setting != "automatic":
+        return False
+    item = cloud.catalog.get(keys.package_key(package.arn))
+    record = records.Package.of(item) if item else records.Package(package.arn)
+    return automatic.is_automatic(setting, record, releasing.find_approval(cloud, package.arn))
+
+
+def find_overtaken(cloud: Cloud, package: Package) -> str | None:
+    """Say what a package's gates compared it with, if something else serves now.
+
+    Raises ReleaseRefusedError if the evidence of that does not hold.
+    """
+    from sluice.domain.config import gate_syntax  # few versions are approved by nobody
+    from sluice.services.release import model_packages, served
+
+    config, provenance = package.config, package.provenance
+    if not any(gate_syntax.parse(text).compares for text in config.gates):
+        return None
+    champion = model_packages.find_evidence(cloud, package).champion
+    live = served.find_champion(cloud, provenance.pipeline, [each.name for each in config.release.stages])
+    return automatic.overtaken(champion, live, package.arn, provenance.run_id)
