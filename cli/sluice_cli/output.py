@@ -19,7 +19,7 @@ from rich.text import Text
 from sluice.domain import wording
 from sluice.domain.build import usage
 
-# The lone surrogates are what no terminal in UTF-8 takes: of names that are no text, Python has bytes so.
+# And lone surrogates, which are not in UTF-8: Python has the bytes of a name that is no text as such.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 # What is never broken: a command in backticks, or a word.
 _WORD = re.compile(r"\s*(?:`[^`]*`\S*|\S+)")

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from sluice.domain.config.checks import CHECKS
+from sluice.domain.config.kinds import quoted
 from sluice.domain.config.models import PipelineConfig
 from sluice.domain.config.problems import Breach, ConfigError, Problem, dotted
 from sluice.domain.config.rules import breaches
@@ -199,8 +200,7 @@ def _is(value: Any) -> str:
         return "is empty"
     if isinstance(value, dict | list):
         return "is a mapping" if isinstance(value, dict) else "is a list"
-    text = json.dumps(value, ensure_ascii=False)
-    return f"is {text if len(text) <= 60 else text[:57] + '...'}"
+    return f"is {quoted(value)}"
 
 
 def _expectation(message: str) -> str:

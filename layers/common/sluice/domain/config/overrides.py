@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sluice.domain.config.base import is_of
+from sluice.domain.config import kinds
 from sluice.domain.config.models import PipelineConfig
 from sluice.domain.nearest import hint
 
@@ -31,8 +31,6 @@ _HYPERPARAMETERS, _SPACE = "train.hyperparameters", "train.candidates.space"
 _OF_THE_PIPELINE = "build.parameters"
 # Mappings whose names are the project's own.
 _FREE = ("prepare.parameters", _HYPERPARAMETERS, _SPACE, _OF_THE_PIPELINE)
-# Fields that take a value of another kind than the one they have.
-_UNTYPED = _LEAVES
 _LISTED_MAX = 10
 
 
@@ -219,7 +217,7 @@ def _inside(path: str, here: str, place: Any) -> str:
         return f"{path} is no field, as pipeline.yaml has no {here}"
     if not _may_be(here):
         return _forbidden(here)
-    now = "is not given" if place is None else f"is {_spelt(place)}"
+    now = "is not given" if place is None else f"is {kinds.quoted(place)}"
     may_have_fields = place is None or here in _LEAVES
     whole = f"{{{path.removeprefix(f'{here}.')}: VALUE}}" if may_have_fields else "VALUE"
     return f"{path} is no field: {here} {now} in pipeline.yaml, and can be given as a whole, '{here}={whole}'"
@@ -247,61 +245,18 @@ def _mismatch(document: Mapping[str, Any], path: str, value: Any) -> str | None:
     if branch not in _FREE:
         return None
     current = _current(document, path)
+    values = [value]
     if branch == _SPACE:
         current = _tried(document, name)
         values = value if isinstance(value, list) else []
-        if current is None or not values:
-            return None
-        wrong = next((each for each in values if not _is_like(current, each)), None)
-        return None if wrong is None else _said(path, wrong, current)
-    if current is None or _is_like(current, value):
-        return _element(path, value, current) if isinstance(current, list) else None
-    return _said(path, value, current)
-
-
-def _element(path: str, values: Sequence[Any], current: Sequence[Any]) -> str | None:
-    """Say which element is of another kind than all that the project's list has; numbers are one kind."""
-    kinds = {type(each) for each in current}
-    like = current[0] if len(kinds) == 1 else 0.0
-    if not kinds or isinstance(like, list | dict) or (len(kinds) > 1 and kinds != {int, float}):
+    if current is None:
         return None
-    wrong = next((each for each in values if not _is_like(like, each)), None)
-    if wrong is None:
-        return None
-    return f"{path} has {_spelt(wrong)}: expected {_kind(like)} each, as pipeline.yaml has {_spelt(current)}"
+    return next((said for each in values if (said := kinds.fault(path, each, current))), None)
 
 
 def _tried(document: Mapping[str, Any], name: str) -> Any:
     first = _first(document, f"{_HYPERPARAMETERS}.{name}")
     return document["train"]["hyperparameters"].get(name) if first is None else first
-
-
-def _said(path: str, value: Any, current: Any) -> str:
-    return f"{path} is {_spelt(value)}: expected {_kind(current)}, as pipeline.yaml has {_spelt(current)}"
-
-
-def _is_like(current: Any, value: Any) -> bool:
-    if isinstance(current, list | dict):
-        return isinstance(value, type(current))
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    return is_of(kinds[type(current)], value)
-
-
-def _kind(value: Any) -> str:
-    kinds = {
-        bool: "true or false",
-        int: "an integer",
-        float: "a number",
-        str: "text",
-        list: "a list",
-        dict: "a mapping",
-    }
-    return kinds[type(value)]
-
-
-def _spelt(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _conflicts(overrides: Overrides) -> list[str]:

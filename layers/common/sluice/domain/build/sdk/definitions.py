@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sluice.domain.config.kinds import quoted
 from sluice.lazy import dataclass
 
 VERSION = "2020-12-01"
@@ -188,23 +189,23 @@ def _no_number(constant: str) -> None:
 def _parameters(document: Mapping[str, Any], problems: list[str]) -> Iterator[Parameter | None]:
     declared = document.get("Parameters") or []
     if not isinstance(declared, list):
-        problems.append(f"Parameters is {_spelt(declared)}: expected a list")
+        problems.append(f"Parameters is {quoted(declared)}: expected a list")
         return
     for index, given in enumerate(declared):
         name, kind = (given.get("Name"), given.get("Type")) if isinstance(given, Mapping) else (None, None)
         if not isinstance(name, str) or not isinstance(kind, str) or kind not in _KINDS:
             problems.append(
-                f"Parameters[{index}] is {_spelt(given)}: expected Name and a Type of {', '.join(_KINDS)}"
+                f"Parameters[{index}] is {quoted(given)}: expected Name and a Type of {', '.join(_KINDS)}"
             )
             continue
         choices = given.get("EnumValues") or []
         if not isinstance(choices, list) or not all(isinstance(each, str) for each in choices):
-            problems.append(f"the parameter {name} has the EnumValues {_spelt(choices)}: expected texts")
+            problems.append(f"the parameter {name} has the EnumValues {quoted(choices)}: expected texts")
             continue
         found = Parameter(name, kind, given.get("DefaultValue"), tuple(choices))
         if found.default is not None and not found.accepts(found.default):
             problems.append(
-                f"the parameter {name} has the default {_spelt(found.default)}: expected {found.expected}"
+                f"the parameter {name} has the default {quoted(found.default)}: expected {found.expected}"
             )
         yield found
 
@@ -218,11 +219,11 @@ def _steps(given: Any, within: tuple[str, ...], problems: list[str]) -> Iterator
         name, kind, arguments = fields.get("Name"), fields.get("Type"), fields.get("Arguments", {})
         if not isinstance(name, str) or not isinstance(kind, str) or not isinstance(arguments, Mapping):
             where = f"Steps[{index}]{' of ' + within[-1] if within else ''}"
-            problems.append(f"{where} is {_spelt(each)}: expected Name, Type and Arguments")
+            problems.append(f"{where} is {quoted(each)}: expected Name, Type and Arguments")
             continue
         waits = fields.get("DependsOn") or []
         if not isinstance(waits, list) or not all(isinstance(each, str) for each in waits):
-            problems.append(f"the step {name} has the DependsOn {_spelt(waits)}: expected names of steps")
+            problems.append(f"the step {name} has the DependsOn {quoted(waits)}: expected names of steps")
             continue
         yield PipelineStep(name, kind, arguments, fields, within)
         if kind == "Condition":
@@ -233,8 +234,3 @@ def _steps(given: Any, within: tuple[str, ...], problems: list[str]) -> Iterator
 def _twice(what: str, names: Sequence[str]) -> list[str]:
     repeated = dict.fromkeys(name for name in names if names.count(name) > 1)
     return [f"the {what} {name} is there {names.count(name)} times: expected once" for name in repeated]
-
-
-def _spelt(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
