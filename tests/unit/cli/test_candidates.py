@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +16,7 @@ from command_world import Stack
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.domain import locations
-from sluice.services import building
-from sluice.services.views import comparison, graph
+from sluice.services.views import graph
 from sluice_cli import candidate_commands, log_streams, main, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -210,42 +209,41 @@ def test_several_runs_are_compared_and_one_is_not(world: World) -> None:
         call("compare", RUN, "reviews-00009")
 
 
-def test_packages_are_compared_one_by_one_only_where_all_are_known(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def packages_compared(kind: str, *runs: str) -> dict[str, list[Any]]:
+    """The rows about packages that are different or the same, with the values of each run."""
+    rows = answer("compare", *runs)[kind]
+    return {row["what"]: row["values"] for row in rows if row["subject"] == "packages"}
+
+
+def test_packages_are_compared_one_by_one_only_where_all_are_known(world: World) -> None:
     """A run that registered nothing has no manifest, and so no packages: it differs in none of them."""
-    environment = {"steps": ["train-1"], "python": "3.11", "packages": {"numpy": "2.1.0", "pandas": "2.3.2"}}
-    monkeypatch.setattr(
-        comparison, "_environments", lambda cloud, run: [environment] if run.run_id == RUN else []
-    )
     world.build("a.csv")
     world.later(hours=2)
     world.accuracies["evaluate-candidate"] = 0.5
     world.build("b.csv", ROWS + b"3,1\n")
-    different = [row for row in answer("compare", RUN, SECOND)["different"] if row["subject"] == "packages"]
-    assert [row["what"] for row in different] == ["Python", "how many"]
-    assert [row["values"] for row in different] == [["3.11", None], [2, None]]
+    uri = world.catalog_run()["manifest_uri"]
+    document = json.loads(world.cloud.objects.read(uri))
+    packages = {"numpy": "2.1.0", "pandas": "2.3.2"}
+    document["environments"] = [{"steps": ["train-1"], "python": "3.11", "packages": packages}]
+    stored = json.dumps(document).encode()
+    world.cloud.objects.write(uri, stored)
+    sha256 = hashlib.sha256(stored).hexdigest()
+    world.cloud.catalog.update(keys.run_key(PIPELINE, RUN), {"manifest_sha256": sha256})
+    assert packages_compared("different", RUN, SECOND) == {"Python": ["3.11", None], "how many": [2, None]}
 
 
-def test_the_packages_of_a_job_on_lambda_are_known_of_a_run_that_registered_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_packages_of_a_job_on_lambda_are_known_of_runs_that_registered_nothing(world: World) -> None:
     digest = "1" * 64
     listed = [{"name": "numpy", "version": "2.1.0"}]
     uri = locations.environment_document(world.cloud.artifact_bucket, digest)
     world.cloud.objects.write(uri, json.dumps({"python": "3.12", "packages": listed}).encode())
     world.accuracies["evaluate-candidate"] = 0.5
     world.build("a.csv")
-    steps = [
-        replace(step, environment=digest if step.step == "train-1" else None)
-        for step in building.find_steps(world.cloud, RUN)
-    ]
-    monkeypatch.setattr(building, "find_steps", lambda *_: steps)
-    run = building.find_run(world.cloud, PIPELINE, RUN)
-    assert run is not None
-    found = comparison.compare(world.cloud, [run, run])["same"]
-    told = {row["what"]: row["values"][0] for row in found if row["subject"] == "packages"}
-    assert told == {"Python": "3.12", "how many": 1}
+    world.later(hours=2)
+    world.build("b.csv", ROWS + b"3,1\n")
+    for run_id in (RUN, SECOND):
+        world.cloud.catalog.update(keys.step_key(run_id, "train-1"), {"environment": digest})
+    assert packages_compared("same", RUN, SECOND) == {"Python": ["3.12"] * 2, "how many": [1, 1]}
 
 
 def test_a_run_is_shown_as_a_graph_with_what_was_chosen_and_why(world: World) -> None:

@@ -323,7 +323,7 @@ def seen_below(pid: int) -> Iterator[int]:
 
 
 def _listed(pid: int) -> list[int] | None:
-    """Return the children of a process by the kernel's lists, none of one that ended; None if it has none."""
+    """Return the children of a process by the kernel's lists; None if this kernel keeps no such lists."""
     children = list[int]()
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
