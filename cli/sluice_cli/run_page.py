@@ -197,6 +197,8 @@ def _print_next(found: Mapping[str, Any]) -> None:
     with_tails.sort(key=lambda step: bool(step.get("left_behind")) and not step.get("failure_reason"))
     if why := found.get("model_waits_because"):
         out.print(f"  [yellow]{found['model']} waits[/]: {escape(why)}")
+    if overtaken := found.get("model_overtaken"):
+        out.print(f"  [yellow]note[/]: {found['model']} was {escape(overtaken)}")
     if status == "running":
         hint(f"next: `sluice logs {run_id} --follow` prints what its jobs do, `sluice stop {run_id}` ends it")
     elif found.get("model"):

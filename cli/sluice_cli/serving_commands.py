@@ -184,6 +184,8 @@ def print_status(item: dict[str, Any]) -> None:
             f"  [yellow]awaits you[/]: {decision['what']} of {decision['model']}{where},"
             f" since {age(decision['since'])}; `{invocation.command(decision['command'])}`"
         )
+        if overtaken := decision.get("overtaken"):
+            out.print(f"    it was {escape(overtaken)}")
     print_waiting(item)
     for recall in item.get("recalls") or ():
         _print_recall(recall)

@@ -13,8 +13,13 @@ import sdk_world
 from release_world import ENDPOINT, PIPELINE, PIPELINE_YAML, TaskFailed, World
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
+from sluice.console import requests
+from sluice.console.answering import answer
 from sluice.domain.build import champions
 from sluice.services.release import served
+from sluice.services.views import model_pages, pipelines, runs
+from sluice_cli.run_page import print_run
+from sluice_cli.serving_commands import print_status
 
 SECOND, THIRD = "reviews-00002", "reviews-00003"
 LIMIT = "gates: [metrics.accuracy.value >= 0.5"
@@ -317,3 +322,41 @@ def test_what_a_run_registered_says_what_it_was_compared_with(
     built.release(run_id=SECOND)
     with pytest.raises(Exception, match="v3 was compared with v1, but production serves v2 since 2026-"):
         plan(built, THIRD)
+
+
+def test_what_shows_a_version_that_waits_says_that_another_champion_serves(
+    built: build_world.World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, rows in (("b.csv", b"x,y\n3,1\n"), ("c.csv", b"x,y\n4,1\n")):
+        assert built.build(name, rows) == "registered"
+    run = runs.run(built.cloud, THIRD)
+    assert run is not None
+    assert run["model_overtaken"] is None
+    built.release(run_id=SECOND)
+    said = f"compared with v1, but production serves v2 since {built.cloud.now.at}"
+    run = runs.run(built.cloud, THIRD)
+    assert run is not None
+    assert run["model_overtaken"] == said
+    assert model_pages.page(built.cloud, "reviews/3")["overtaken"] == said
+    status = pipelines.status(built.cloud, PIPELINE)
+    newest, *_ = status["awaited"]
+    assert (newest["model"], newest["overtaken"]) == ("reviews/3", said)
+    for path in ("/models/reviews/3", f"/runs/{THIRD}"):
+        event = {"rawPath": path, "rawQueryString": "", "requestContext": {"http": {"method": "GET"}}}
+        page = answer(built.cloud, requests.of_event(event)).payload()
+        assert said in page["body"]
+    print_run(run)
+    assert f"note: reviews/3 was {said}" in " ".join(capsys.readouterr().out.split())
+    print_status(status)
+    assert f"it was {said}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_version_of_which_a_person_decided_is_compared_with_nothing_more(built: build_world.World) -> None:
+    for name, rows in (("b.csv", b"x,y\n3,1\n"), ("c.csv", b"x,y\n4,1\n")):
+        assert built.build(name, rows) == "registered"
+    built.release(run_id=SECOND)
+    arn = built.catalog_run(THIRD)["model_package_arn"]
+    built.cloud.catalog.update(keys.package_key(arn), {"approval_status": "Approved"})
+    run = runs.run(built.cloud, THIRD)
+    assert run is not None
+    assert run["model_overtaken"] is None

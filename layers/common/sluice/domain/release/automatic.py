@@ -41,6 +41,11 @@ def is_automatic(setting: str, package: Package, approval: Approval | None) -> b
     return approval.epoch <= (package.decided_before or 0) + 1
 
 
+def is_compared(champion: Mapping[str, Any] | None) -> bool:
+    """Tell whether a run's gates had a champion to compare with, which was not passed over."""
+    return bool(champion and champion.get("package_arn") and not champion.get("passed_over"))
+
+
 def overtaken(
     champion: Mapping[str, Any] | None, live: Live | None, arn: str, run_id: str | None
 ) -> str | None:
@@ -50,7 +55,7 @@ def overtaken(
     None if that is the champion or the version itself, or if nothing serves: the champion was retired then.
     A version that was compared with nothing is one for a person, whatever serves.
     """
-    if not champion or not champion.get("package_arn") or champion.get("passed_over"):
+    if champion is None or not is_compared(champion):
         return "compared with no champion, by its run's manifest"
     if live is None or live.release_id == champion["release_id"]:
         return None

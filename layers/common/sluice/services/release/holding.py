@@ -65,7 +65,7 @@ def objections(cloud: Cloud, request: Request, package: Package, stages: list[st
         for stage, hold in held.items()
         if hold
     ]
-    if overtaken := find_overtaken(cloud, package):
+    if overtaken := _overtaken(cloud, package):
         what = f"v{package.version} was {overtaken}"
         reasons.append(f"{automatic.DECIDES}: {what}; {command} releases it")
     return reasons
@@ -80,17 +80,14 @@ def _is_automatic(cloud: Cloud, package: Package) -> bool:
     return automatic.is_automatic(setting, record, releasing.find_approval(cloud, package.arn))
 
 
-def find_overtaken(cloud: Cloud, package: Package) -> str | None:
+def _overtaken(cloud: Cloud, package: Package) -> str | None:
     """Say what a package's gates compared it with, if something else serves now.
 
     Raises ReleaseRefusedError if the evidence of that does not hold.
     """
-    from sluice.domain.config import gate_syntax  # few versions are approved by nobody
-    from sluice.services.release import model_packages, served
+    from sluice.services.release import model_packages, served  # few versions are approved by nobody
 
-    config, provenance = package.config, package.provenance
-    if not any(gate_syntax.parse(text).compares for text in config.gates):
+    if not served.compares(package.config):
         return None
-    champion = model_packages.find_evidence(cloud, package).champion
-    live = served.find_champion(cloud, provenance.pipeline, [each.name for each in config.release.stages])
-    return automatic.overtaken(champion, live, package.arn, provenance.run_id)
+    champion, of = model_packages.find_evidence(cloud, package).champion, package.provenance
+    return served.overtaken(cloud, of.pipeline, package.config, champion, package.arn, of.run_id)

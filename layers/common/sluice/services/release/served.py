@@ -1,23 +1,45 @@
-"""Find what serves now, with which the model of a run is compared: its champion."""
+"""Find what serves now, the champion of runs, and whether a version was compared with another one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Deployment
 from sluice.domain.build import champions
 from sluice.domain.build.champions import Live
+from sluice.domain.release import automatic
 from sluice.services.release import deploying, releasing
 
 if TYPE_CHECKING:
+    from sluice.domain.config import PipelineConfig
     from sluice.ports import Cloud
 
 
 def find_champion(cloud: Cloud, pipeline: str, stages: Sequence[str]) -> Live | None:
     """Return what serves of a pipeline whose project has these stages, by `champions.choose`."""
     return champions.choose(_live(cloud, pipeline), stages)
+
+
+def compares(config: PipelineConfig) -> bool:
+    """Tell whether a gate of a project compares with the champion."""
+    from sluice.domain.config import gate_syntax
+
+    return any(gate_syntax.parse(text).compares for text in config.gates)
+
+
+def overtaken(
+    cloud: Cloud,
+    pipeline: str,
+    config: PipelineConfig,
+    champion: Mapping[str, Any] | None,
+    arn: str,
+    run_id: str | None,
+) -> str | None:
+    """Say what a version of a run was compared with, if something else serves now; `config` is the run's."""
+    live = find_champion(cloud, pipeline, [stage.name for stage in config.release.stages])
+    return automatic.overtaken(champion, live, arn, run_id)
 
 
 def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:

@@ -14,7 +14,7 @@ from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.release import approving
-from sluice.services.views import ahead, gates, lineage, models, pipelines, stages
+from sluice.services.views import ahead, gates, lineage, models, overtaken, pipelines, stages
 
 
 def page(cloud: Cloud, name: str) -> dict[str, Any]:
@@ -39,6 +39,7 @@ def page(cloud: Cloud, name: str) -> dict[str, Any]:
         "made": made,
         "problem": problem,
         "signed": {"manifest_sha256": package.manifest_sha256, "model_sha256": package.model_sha256},
+        "overtaken": overtaken.said(cloud, package),
         "decisions": [keys.shown(each.item()) for each in approving.find_decisions(cloud, row["arn"])],
         "quorum": asdict(quorum) | {"missing": quorum.missing} if quorum else None,
         "awaited": [

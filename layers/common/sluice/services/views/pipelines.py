@@ -15,7 +15,7 @@ from sluice.services import timeline
 from sluice.services.build import costs
 from sluice.services.data import arrivals
 from sluice.services.release import approving, deploying
-from sluice.services.views import data, models, recalls, runs, stages, uploads
+from sluice.services.views import data, models, overtaken, recalls, runs, stages, uploads
 
 
 def pipelines(cloud: Cloud) -> list[dict[str, Any]]:
@@ -61,6 +61,7 @@ def status(cloud: Cloud, pipeline: str, *, is_glance: bool = False) -> dict[str,
     for stage in serving:
         stage["is_rejected"] = stage["stage"] in rejected
     count, aside, has_more = _set_aside(cloud, state, is_glance=is_glance) if state else (0, [], False)
+    waits = awaited_decisions(cloud, pipeline, serving, newest)
     data_set, counts = uploads.in_numbers(cloud, pipeline, count)
     return {
         "pipeline": pipeline,
@@ -78,7 +79,7 @@ def status(cloud: Cloud, pipeline: str, *, is_glance: bool = False) -> dict[str,
         "last_release": stages.last_release(cloud, pipeline, item.get("last_release")),
         "group": item.get("group"),
         "stages": serving,
-        "awaited": awaited_decisions(cloud, pipeline, serving, newest),
+        "awaited": waits if is_glance else [_with_champion(cloud, each) for each in waits],
         "timeline": timeline.entries(cloud, pipeline, limit=8),
     }
 
@@ -93,6 +94,13 @@ def _set_aside(
     found = uploads.some_set_aside(cloud, pipeline)
     has_more = bool(found) and uploads.has_more_aside(cloud, pipeline.name)
     return len(found), [*map(uploads.shown, found)], has_more
+
+
+def _with_champion(cloud: Cloud, decision: dict[str, Any]) -> dict[str, Any]:
+    """Add to what waits to be approved what overtook it since it was compared."""
+    item = cloud.catalog.get(keys.package_key(decision["arn"])) if decision["what"] == "approval" else None
+    said = overtaken.said(cloud, Package.of(item)) if item else None
+    return {**decision, "overtaken": said} if said else decision
 
 
 def awaited_decisions(

@@ -16,7 +16,7 @@ from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
 from sluice.services import timeline
 from sluice.services.build import environments
-from sluice.services.views import graph, models, narrowed
+from sluice.services.views import graph, models, narrowed, overtaken
 
 # No job runs longer than this after its run has ended.
 _AFTERWARDS = timedelta(days=1)
@@ -133,12 +133,13 @@ def _under_way(
 
 
 def _model(cloud: Cloud, arn: str | None) -> dict[str, str | None]:
-    """Return what was decided about the run's version, and why it waits, if for more than its turn."""
+    """Return what was decided about the run's version, why it waits, and what overtook it meanwhile."""
     item = cloud.catalog.get(keys.package_key(arn)) if arn else None
     package = Package.of(item) if item else None
     return {
         "model_status": package.status if package else None,
         "model_waits_because": package.waits_because if package else None,
+        "model_overtaken": overtaken.said(cloud, package) if package else None,
     }
 
 

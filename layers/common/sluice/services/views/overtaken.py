@@ -1,0 +1,29 @@
+"""Tell of a version that waits for a person whether it was compared with what serves now."""
+
+from __future__ import annotations
+
+from sluice.catalog.records.releases import PENDING, Package
+from sluice.domain import names
+from sluice.domain.failures import MissingError
+from sluice.domain.release import automatic
+from sluice.ports import Cloud
+from sluice.services import building
+from sluice.services.release import served
+
+
+def said(cloud: Cloud, package: Package) -> str | None:
+    """Say what a version was compared with, if something else serves now and nobody decided so far."""
+    if package.status != PENDING or not (package.pipeline and package.run_id):
+        return None
+    step = building.find_step(cloud, package.run_id, names.SELECT)
+    champion = ((step and step.detail) or {}).get("champion")
+    run = building.find_run(cloud, package.pipeline, package.run_id)
+    if run is None or not automatic.is_compared(champion):
+        return None
+    try:
+        config = building.config_of(cloud, run)
+    except MissingError:
+        return None
+    if not served.compares(config):
+        return None
+    return served.overtaken(cloud, package.pipeline, config, champion, package.arn, package.run_id)
