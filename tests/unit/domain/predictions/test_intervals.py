@@ -28,6 +28,13 @@ def test_an_interval_holds_no_value_that_the_metric_cannot_have(name: str) -> No
     assert (interval[0] == 0.0) if name == "brier" else (interval[1] == 1.0)
 
 
+def test_the_interval_of_what_is_nearly_all_wrong_ends_at_the_worst_that_there_is() -> None:
+    found = Predictions(["0", "1", "2"], ["1", "0", "1"], None, [0.0, 1.0, 0.4])
+    interval = intervals.of_value(METRICS["brier"], found, "1")
+    assert interval is not None
+    assert interval[1] == 1.0
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

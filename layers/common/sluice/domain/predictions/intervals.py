@@ -13,8 +13,8 @@ from sluice.domain.predictions.tails import student_isf
 
 CONFIDENCE = 0.95
 _STEP = 1e-4
-# Of which values a metric can be, if it is no share and no loss.
-_RANGES = {"mcc": (-1.0, 1.0), "r2": (-math.inf, 1.0)}
+# Of which values a metric can be, if it is no share and no loss without a limit.
+_RANGES = {"mcc": (-1.0, 1.0), "r2": (-math.inf, 1.0), "brier": (0.0, 1.0)}
 
 
 def of_value(
