@@ -139,6 +139,9 @@ def test_a_config_cannot_be_changed(pipeline_config: PipelineConfig) -> None:
         ("max_parallel", "max_paralel", "train.candidates.max_paralel", 23, "max_parallel"),
         ("objective:", "objectve:", "train.candidates.objectve", 23, "objective"),
         ("  metrics:", "  max_parallel: 2\n  metrics:", "train.max_parallel", 24, "candidates.max_parallel"),
+        # The very name below, not `script` and `cache`, which are spelt alike.
+        ("  metrics:", "  spot: {max_wait_s: 7200}\n  metrics:", "train.spot", 24, "compute.spot"),
+        ("  metrics:", "  space: {a: [1]}\n  metrics:", "train.space", 24, "candidates.space"),
         ("traffic: {type: canary", "traffic: {type: canery", "release.stages[1].traffic.type", 35, "canary"),
         ("not_worse_than champion", "not_worse_than chanpion", "gates[1]", 29, "champion"),
         ("retrain:", "retain:", "retain", 37, "retrain"),

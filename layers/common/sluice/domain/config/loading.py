@@ -151,7 +151,8 @@ def _translate(detail: ErrorDetails, source: _Located) -> Problem:
             return _problem(source, loc, _MISSING, expected + _needs(loc))
         case "extra_forbidden":
             known, name = _fields(loc[:-1]), str(loc[-1])
-            near = nearest(name, known) or _below(loc[:-1], name)
+            # What has this very name below is nearer than what is spelt alike here.
+            near = _below(loc[:-1], name) or nearest(name, known)
             return _problem(source, loc, "is no field here", f"one of {', '.join(known)}", near)
         case "expected":
             return _problem(source, loc, detail["msg"], context["expected"], context.get("nearest"))
@@ -239,6 +240,11 @@ def _needs(loc: Sequence[str | int]) -> str:
     if len(needed) == 1 and (meaning := fields[needed[0]].description):
         return f", with {needed[0]}: {meaning}"
     return f", with {', '.join(needed)}" if needed else ""
+
+
+def has_fields(loc: Sequence[str | int]) -> bool:
+    """Tell whether a field is one mapping, whose fields are known."""
+    return bool(_inner(_infos(loc[:-1]).get(str(loc[-1]))))
 
 
 def _below(loc: Sequence[str | int], name: str) -> str | None:

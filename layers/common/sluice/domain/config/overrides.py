@@ -46,7 +46,7 @@ def parse(assignment: str) -> tuple[str, Any, str]:
     """Read `PATH=VALUE`, the value as YAML of one line; returns path, value and the value's text."""
     path, equals, text = assignment.partition("=")
     path = path.strip()
-    if not equals or not path:
+    if not equals or not all(path.split(".")):
         raise OverrideError([f"{assignment!r}: expected PATH=VALUE, such as train.hyperparameters.alpha=0.1"])
     from sluice.domain.config.problems import ConfigError
     from sluice.domain.config.source import read
@@ -188,8 +188,11 @@ def _unknown(document: Mapping[str, Any], path: str, here: str, name: str, known
     what = "is not in pipeline.yaml" if here in _FREE else "is no field"
     if here == _OF_THE_PIPELINE:
         what = "is no parameter that a run may be given"
-    meant = hint(name, known) or _elsewhere(document, path)
-    return f"{f'{here}.{name}' if here else name} {what}: expected one of {listed}{meant}"
+    full = f"{here}.{name}" if here else name
+    # What has this very name elsewhere is nearer than what is spelt alike here.
+    elsewhere = _elsewhere(document, path)
+    meant = (elsewhere if full == path else "") or hint(name, known) or elsewhere
+    return f"{full} {what}: expected one of {listed}{meant}"
 
 
 def _leads(document: Mapping[str, Any], path: str) -> bool:
@@ -217,8 +220,10 @@ def _inside(path: str, here: str, place: Any) -> str:
         return f"{path} is no field, as pipeline.yaml has no {here}"
     if not _may_be(here):
         return _forbidden(here)
+    from sluice.domain.config import loading
+
     now = "is not given" if place is None else f"is {kinds.quoted(place)}"
-    may_have_fields = place is None or here in _LEAVES
+    may_have_fields = isinstance(place, Mapping) or here in _LEAVES or loading.has_fields(here.split("."))
     whole = f"{{{path.removeprefix(f'{here}.')}: VALUE}}" if may_have_fields else "VALUE"
     return f"{path} is no field: {here} {now} in pipeline.yaml, and can be given as a whole, '{here}={whole}'"
 
