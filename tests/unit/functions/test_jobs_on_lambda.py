@@ -106,6 +106,17 @@ def test_whoever_names_lambda_is_told_what_keeps_the_job_from_it(
         world.start("prepare")
 
 
+def test_whoever_names_lambda_gets_no_less_memory_than_was_asked_for(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    world = declared(cloud, invoke, "{backend: lambda, memory_mb: 5000}")
+    with pytest.raises(
+        RequestRefusedError, match="is 5000, where the stack's LargeJobMemoryMB is 3008: set it"
+    ):
+        world.start("prepare")
+    assert cloud.lambda_jobs.requests == {}
+
+
 def test_whoever_names_sagemaker_gets_it(cloud: fakes.Cloud, invoke: Invoke) -> None:
     world = declared(cloud, invoke, "{backend: sagemaker}")
     world.start("prepare")

@@ -78,6 +78,9 @@ def place(cloud: Cloud, wanted: WantedJob, job_name: str) -> Placement:
     choice = choose(compute, facts)
     if choice.backend == "sagemaker":
         return Placement(choice, packages=found.record)
+    largest_mb = cloud.lambda_jobs.largest_mb
+    if problem is None and (compute.memory_mb or 0) > largest_mb:
+        problem = f"memory_mb is {compute.memory_mb}, where the stack's LargeJobMemoryMB is {largest_mb}"
     if problem is not None:
         raise RequestRefusedError(f"compute.backend is lambda, and {problem}: set it to auto or sagemaker")
     digest = str(found.environment.digest if found.environment else "")
