@@ -126,10 +126,10 @@ def upload(
             hint(f"next: `sluice runs {pipeline}` shows the run it starts")
 
     show(result, as_json, text)
-    if wait and is_set_aside:
-        raise typer.Exit(EXIT_REJECTED)
-    if wait and (code := RUN_EXITS.get(result["run"]["status"])):
-        raise typer.Exit(code)
+    if wait:
+        code = EXIT_REJECTED if is_set_aside else RUN_EXITS.get(result["run"]["status"])
+        if code:
+            raise typer.Exit(code)
 
 
 def _print_planned(planned: dict[str, Any]) -> None:

@@ -62,7 +62,7 @@ def test_packages_that_differ_are_named_with_their_versions(cloud: fakes.Cloud) 
 
     def told(before: str | None, now: str) -> list[tuple[str, str | None, str]]:
         changed = {"part": step_cache.PACKAGES, "before": before, "now": now}
-        (each,) = reuse.with_packages(cloud, [{"step": "train-0", "differences": [changed]}])
+        (each,) = reuse.with_changed_packages(cloud, [{"step": "train-0", "differences": [changed]}])
         return [(found["part"], found["before"], found["now"]) for found in each["differences"]][1:]
 
     assert told("0" * 64, "1" * 64) == [("packages.idna", "3.7", "3.10")]

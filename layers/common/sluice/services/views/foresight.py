@@ -55,7 +55,7 @@ def foresee(cloud: Cloud, run: Run) -> dict[str, Any]:
     )
     steps = ahead.steps()
     return {
-        "steps": reuse.with_packages(cloud, [each for each, _ in steps]),
+        "steps": reuse.with_changed_packages(cloud, [each for each, _ in steps]),
         "saved_usd": _saved([source for _, source in steps]),
         "estimate": ahead.estimate(steps),
     }

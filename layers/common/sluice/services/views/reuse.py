@@ -27,10 +27,10 @@ def explain(cloud: Cloud, pipeline: str, run_id: str) -> list[dict[str, Any]]:
     """
     steps = [step for step in building.find_steps(cloud, run_id) if step.cached or step.job]
     former = [*steps_before(cloud, pipeline, run_id)] if any(step.cached is None for step in steps) else []
-    return with_packages(cloud, [explained(step, former) for step in sorted(steps, key=_place)])
+    return with_changed_packages(cloud, [explained(step, former) for step in sorted(steps, key=_place)])
 
 
-def with_packages(cloud: Cloud, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_changed_packages(cloud: Cloud, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return explanations in which the packages that differ follow the digests of all packages."""
     known = cache(partial(_packages, cloud))
     return [
