@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
-from sluice.catalog.records.releases import Deployment
+from sluice.catalog.records.releases import Deployment, Stage
 from sluice.domain.build import champions
 from sluice.domain.build.champions import Live
-from sluice.domain.release import automatic
-from sluice.services.release import deploying, releasing
+from sluice.services.release import deploying
 
 if TYPE_CHECKING:
     from sluice.domain.config import PipelineConfig
@@ -38,20 +37,22 @@ def overtaken(
     run_id: str | None,
 ) -> str | None:
     """Say what a version of a run was compared with, if something else serves now; `config` is the run's."""
+    from sluice.domain.release import automatic  # builds find champions, and release nothing
+
     live = find_champion(cloud, pipeline, [stage.name for stage in config.release.stages])
     return automatic.overtaken(champion, live, arn, run_id)
 
 
 def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
     """Yield what serves, also where the catalog lost half of what it knew of that."""
-    stages = releasing.find_stages(cloud, pipeline)
+    partition = keys.partition(pipeline)
+    stages = [Stage.of(item) for item in cloud.catalog.query(partition, keys.STAGES)]
     if live := [stage for stage in stages if stage.live]:
         for stage in live:
             deployment = deploying.find_deployment(cloud, pipeline, stage.name, stage.live)
             yield Live(stage.name, stage.position or 0, str(stage.live), deployment)
         return
     known = {stage.name for stage in stages}
-    deployments = cloud.catalog.query(keys.partition(pipeline), keys.DEPLOYMENTS)
-    for deployment in map(Deployment.of, deployments):
+    for deployment in map(Deployment.of, cloud.catalog.query(partition, keys.DEPLOYMENTS)):
         if deployment.status == "live" and deployment.stage not in known:
             yield Live(deployment.stage, 0, deployment.release_id, deployment)
