@@ -107,7 +107,7 @@ def _print_rows(title: str, rows: Sequence[dict[str, Any]], runs: Sequence[str])
             (
                 row["subject"],
                 row["what"],
-                *(_compared(row, value) for value in row["values"]),
+                *_compared(row),
                 *([_change(row)] if len(runs) == 2 else []),
             )
             for row in rows
@@ -116,10 +116,18 @@ def _print_rows(title: str, rows: Sequence[dict[str, Any]], runs: Sequence[str])
     )
 
 
-def _compared(row: dict[str, Any], value: Any) -> str:
-    if (row["subject"], row["what"]) in _DIGESTS and value:
-        return short(value)
-    return "-" if value is None else _FORMATS.get(row["subject"], value_text)(value)
+def _compared(row: dict[str, Any]) -> list[str]:
+    """Write the values of a row; numbers that differ with digits that tell them apart."""
+    numbers = [value for value in row["values"] if _is_number(value)]
+    apart = dict(zip(numbers, wording.apart(*numbers), strict=True))
+    write = short if (row["subject"], row["what"]) in _DIGESTS else _FORMATS.get(row["subject"], value_text)
+
+    def written(value: Any) -> str:
+        if value is None:
+            return "-"
+        return apart[value] if write is _number and _is_number(value) else write(value)
+
+    return [written(value) for value in row["values"]]
 
 
 def _change(row: dict[str, Any]) -> str:

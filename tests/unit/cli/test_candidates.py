@@ -181,6 +181,9 @@ def test_changes_are_written_as_the_values_are(capsys: pytest.CaptureFixture[str
         ("cost", "usd", [0.00087, 0.0010144]),
         ("cost", "unknown", [None, 0.001]),
         ("metrics", "train loss", [0.5, 0.4375]),
+        ("metrics", "accuracy", [0.77071, 0.77074]),
+        ("metrics", "recall", [None, 0.25]),
+        ("data", "mode", ["append", 7]),
     ]
     named = [{"subject": subject, "what": what, "values": values} for subject, what, values in rows]
     candidate_commands._print_rows("different", named, ["a", "b"])
@@ -192,6 +195,9 @@ def test_changes_are_written_as_the_values_are(capsys: pytest.CaptureFixture[str
         ["$0.00087", "$0.0010", "+$0.00014"],
         ["unknown", "-", "$0.0010"],
         ["0.5", "0.4375", "\u22120.0625"],
+        ["0.77071", "0.77074", "+3e-05"],
+        ["recall", "-", "0.25"],
+        ["mode", "append", "7"],
     ]
 
 

@@ -38,10 +38,17 @@ def test_a_number_has_four_digits_or_is_whole(value: float | None, text: str) ->
         (0.69996, 0.7, ("0.69996", "0.7")),
         (Decimal("0.69996"), Decimal("0.70"), ("0.69996", "0.70")),
         (Decimal("0.70"), Decimal("0.7"), ("0.7", "0.7")),
+        (-0.77071, -0.77074, ("\u22120.77071", "\u22120.77074")),
+        (-1e-7, -1.0000001e-7, ("\u22121e-07", "\u22121.0000001e-07")),
     ],
 )
 def test_two_numbers_look_the_same_only_if_they_are(value: Any, other: Any, texts: tuple[str, str]) -> None:
     assert wording.apart(value, other) == texts
+
+
+def test_of_several_numbers_any_two_are_told_apart() -> None:
+    assert wording.apart(0.5, 0.77071, 0.5, 0.77074) == ("0.5", "0.77071", "0.5", "0.77074")
+    assert wording.apart(0.5, 0.77071, 0.5) == ("0.5", "0.7707", "0.5")
 
 
 @pytest.mark.parametrize(

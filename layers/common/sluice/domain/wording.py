@@ -47,10 +47,12 @@ def number(value: float | None) -> str:
     return text.replace("-", "\u2212", 1) if text.startswith("-") else text
 
 
-def apart(value: float | Decimal, other: float | Decimal) -> tuple[str, str]:
-    """Write two numbers; with all their digits if they would look the same, and are not."""
-    shown = number(float(value)), number(float(other))
-    return (str(value), str(other)) if shown[0] == shown[1] and value != other else shown
+def apart(*values: float | Decimal) -> tuple[str, ...]:
+    """Write numbers; with all their digits if some would look the same, and are not."""
+    shown = tuple(number(float(value)) for value in values)
+    if len(set(shown)) == len(set(values)):
+        return shown
+    return tuple(str(value).replace("-", "\u2212", 1) if value < 0 else str(value) for value in values)
 
 
 def written(value: object) -> str:

@@ -127,6 +127,7 @@ def _told_of_metrics(known: Sequence[MetricPair], tolerance: float) -> list[str]
 def shown(original: float | None, reproduced: float | None) -> tuple[str, str]:
     """Write a metric of both evaluations, with digits that tell them apart."""
     if original is not None and reproduced is not None:
-        return wording.apart(original, reproduced)
+        before, after = wording.apart(original, reproduced)
+        return before, after
     before, after = ("missing" if each is None else wording.number(each) for each in (original, reproduced))
     return before, after
