@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 def find(cloud: Cloud, run: Run, project: Project, config: PipelineConfig) -> dict[str, Any] | None:
     """Return what serves now, with what is needed to score it or the `problem` that prevents that."""
-    stages = [stage.name for stage in config.release.stages]
-    live = served.find_champion(cloud, run.pipeline, stages)
+    live = served.find_champion(cloud, config)
     if live is None:
         return None
     deployment = live.deployment

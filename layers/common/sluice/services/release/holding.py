@@ -89,5 +89,5 @@ def _overtaken(cloud: Cloud, package: Package) -> str | None:
 
     if not served.compares(package.config):
         return None
-    champion, of = model_packages.find_evidence(cloud, package).champion, package.provenance
-    return served.overtaken(cloud, of.pipeline, package.config, champion, package.arn, of.run_id)
+    champion = model_packages.find_evidence(cloud, package).champion
+    return served.overtaken(cloud, package.config, champion, package.arn, package.provenance.run_id)

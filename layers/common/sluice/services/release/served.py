@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from sluice.ports import Cloud
 
 
-def find_champion(cloud: Cloud, pipeline: str, stages: Sequence[str]) -> Live | None:
-    """Return what serves of a pipeline whose project has these stages, by `champions.choose`."""
-    return champions.choose(_live(cloud, pipeline), stages)
+def find_champion(cloud: Cloud, config: PipelineConfig) -> Live | None:
+    """Return what serves of a project's pipeline, by `champions.choose`."""
+    return champions.choose(_live(cloud, config.name), [stage.name for stage in config.release.stages])
 
 
 def compares(config: PipelineConfig) -> bool:
@@ -29,18 +29,12 @@ def compares(config: PipelineConfig) -> bool:
 
 
 def overtaken(
-    cloud: Cloud,
-    pipeline: str,
-    config: PipelineConfig,
-    champion: Mapping[str, Any] | None,
-    arn: str,
-    run_id: str | None,
+    cloud: Cloud, config: PipelineConfig, champion: Mapping[str, Any] | None, arn: str, run_id: str | None
 ) -> str | None:
     """Say what a version of a run was compared with, if something else serves now; `config` is the run's."""
     from sluice.domain.release import automatic  # builds find champions, and release nothing
 
-    live = find_champion(cloud, pipeline, [stage.name for stage in config.release.stages])
-    return automatic.overtaken(champion, live, arn, run_id)
+    return automatic.overtaken(champion, find_champion(cloud, config), arn, run_id)
 
 
 def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:

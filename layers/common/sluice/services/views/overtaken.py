@@ -26,4 +26,4 @@ def said(cloud: Cloud, package: Package) -> str | None:
         return None
     if not served.compares(config):
         return None
-    return served.overtaken(cloud, package.pipeline, config, champion, package.arn, package.run_id)
+    return served.overtaken(cloud, config, champion, package.arn, package.run_id)
