@@ -13,7 +13,7 @@ from sluice.services.release import served
 
 def said(cloud: Cloud, package: Package) -> str | None:
     """Say what a version was compared with, if something else serves now and nobody decided so far."""
-    if package.status != PENDING or not (package.pipeline and package.run_id):
+    if package.status != PENDING or package.deleted_at or not (package.pipeline and package.run_id):
         return None
     step = building.find_step(cloud, package.run_id, names.SELECT)
     champion = ((step and step.detail) or {}).get("champion")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -15,6 +16,7 @@ from sluice.services import timeline
 from sluice.services.build import costs
 from sluice.services.data import arrivals
 from sluice.services.release import approving, deploying
+from sluice.services.side_by_side import on_each
 from sluice.services.views import data, models, overtaken, recalls, runs, stages, uploads
 
 
@@ -79,7 +81,7 @@ def status(cloud: Cloud, pipeline: str, *, is_glance: bool = False) -> dict[str,
         "last_release": stages.last_release(cloud, pipeline, item.get("last_release")),
         "group": item.get("group"),
         "stages": serving,
-        "awaited": waits if is_glance else [_with_champion(cloud, each) for each in waits],
+        "awaited": waits if is_glance else on_each(waits, partial(_with_champion, cloud)),
         "timeline": timeline.entries(cloud, pipeline, limit=8),
     }
 
