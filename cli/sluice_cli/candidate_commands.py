@@ -15,9 +15,10 @@ from sluice_cli import leaderboard, lookup
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.leaderboard import value_text
 from sluice_cli.options import Json, RunName, example, show
-from sluice_cli.output import hint, out, print_table, short, took
+from sluice_cli.output import escape, hint, out, print_table, short, took
 
 candidate_app = typer.Typer()
+_GATES = "gates"
 
 
 def _number(value: Any) -> str:
@@ -79,9 +80,9 @@ def compare(
     found = comparison.compare(target.cloud, list(runs.values()))
 
     def text() -> None:
-        _print_rows("different", found["different"], found["runs"])
+        _print_different(found["different"], found["runs"])
         out.print("")
-        _print_rows("the same", found["same"], found["runs"])
+        _print_same(found["same"])
         last = list(runs.values())[-1]
         tried = f"next: `sluice candidates {last.run_id}` shows what it tried"
         hint(f"next: `sluice run {last.run_id}` shows its steps" if last.runs_pipeline else tried)
@@ -99,21 +100,33 @@ def _one_run(run: Run, *, is_repeated: bool) -> CommandError:
     )
 
 
-def _print_rows(title: str, rows: Sequence[dict[str, Any]], runs: Sequence[str]) -> None:
-    out.print(f"[bold]{title}[/]")
-    print_table(
-        ("", "", *runs, *(["change"] if len(runs) == 2 else [])),
-        (
-            (
-                row["subject"],
-                row["what"],
-                *_compared(row),
-                *([_change(row)] if len(runs) == 2 else []),
-            )
-            for row in rows
-        ),
-        empty="  nothing",
-    )
+def _print_different(rows: Sequence[dict[str, Any]], runs: Sequence[str]) -> None:
+    """Print a table of what differs; of the gates one of its own, as a gate may be as wide as the terminal."""
+    out.print("[bold]different[/]")
+    gates = [row for row in rows if row["subject"] == _GATES]
+    others = [row for row in rows if row["subject"] != _GATES]
+    if others or not gates:
+        print_table(
+            ("", "", *runs, *(["change"] if len(runs) == 2 else [])),
+            ((row["subject"], row["what"], *_compared(row), *_changes(row)) for row in others),
+            empty="  nothing",
+        )
+    if gates:
+        print_table((_GATES, *runs), ((row["what"], *_compared(row)) for row in gates), empty="")
+
+
+def _print_same(rows: Sequence[dict[str, Any]]) -> None:
+    """Print what all runs have alike, each with its value once."""
+    out.print("[bold]the same[/]")
+    for row in rows:
+        value, *_ = _compared(row)
+        out.print(f"{row['subject']} {escape(row['what'])}: {escape(value)}")
+    if not rows:
+        out.print("  nothing")
+
+
+def _changes(row: dict[str, Any]) -> list[str]:
+    return [_change(row)] if len(row["values"]) == 2 else []
 
 
 def _compared(row: dict[str, Any]) -> list[str]:

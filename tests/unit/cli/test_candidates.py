@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from typing import Any
 
@@ -17,7 +18,7 @@ from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.domain import locations
 from sluice.services.views import graph
-from sluice_cli import candidate_commands, log_streams, main, waiting
+from sluice_cli import candidate_commands, log_streams, main, output, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
 
@@ -186,7 +187,7 @@ def test_changes_are_written_as_the_values_are(capsys: pytest.CaptureFixture[str
         ("data", "mode", ["append", 7]),
     ]
     named = [{"subject": subject, "what": what, "values": values} for subject, what, values in rows]
-    candidate_commands._print_rows("different", named, ["a", "b"])
+    candidate_commands._print_different(named, ["a", "b"])
     found = [line.split()[-3:] for line in capsys.readouterr().out.splitlines()[2:]]
     assert found == [
         ["632,101", "2,094,966", "+1,462,865"],
@@ -198,6 +199,28 @@ def test_changes_are_written_as_the_values_are(capsys: pytest.CaptureFixture[str
         ["0.77071", "0.77074", "+3e-05"],
         ["recall", "-", "0.25"],
         ["mode", "append", "7"],
+    ]
+
+
+def test_long_gates_leave_the_other_rows_of_a_comparison_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.StringIO()
+    console = output.console(file=text, width=80, force_terminal=True, color_system=None)
+    monkeypatch.setattr(output, "out", console)
+    monkeypatch.setattr(candidate_commands, "out", console)
+    gate = "metrics.accuracy.value not_worse_than champion by 0.02 with confidence 0.95"
+    rows = [("data", "rows", [500, 1300]), ("gates", gate, ["passed", "failed"])]
+    named = [{"subject": subject, "what": what, "values": values} for subject, what, values in rows]
+    candidate_commands._print_different(named, ["reviews-00001", "reviews-00002"])
+    candidate_commands._print_same([{**named[1], "values": ["passed", "passed"]}])
+    assert text.getvalue().splitlines() == [
+        "different",
+        "            reviews-00001  reviews-00002  change",
+        "data  rows  500            1,300          +800",
+        gate,
+        "    reviews-00001: passed  reviews-00002: failed",
+        "the same",
+        "gates metrics.accuracy.value not_worse_than champion by 0.02 with confidence",
+        "  0.95: passed",
     ]
 
 
