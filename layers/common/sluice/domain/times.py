@@ -26,6 +26,6 @@ def from_iso(text: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def later(at: str, seconds: int) -> str:
+def later(at: str, seconds: float) -> str:
     """Return the time that is so many seconds after another."""
     return to_iso(from_iso(at) + timedelta(seconds=seconds))

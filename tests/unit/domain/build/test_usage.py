@@ -77,3 +77,16 @@ def test_a_step_took_what_is_billed_on_lambda_and_elsewhere_from_start_to_end(
     step: dict[str, Any], took_s: float | None
 ) -> None:
     assert usage.took_s(step) == took_s
+
+
+@pytest.mark.parametrize(
+    ("step", "began_at"),
+    [
+        ({**AT, "backend": "lambda", "usage": {"billed_s": 3.5}}, "2026-03-01T10:00:01.000Z"),
+        ({**AT, "backend": "sagemaker"}, AT["started_at"]),
+        ({"started_at": AT["started_at"], "backend": "lambda"}, AT["started_at"]),
+        ({}, None),
+    ],
+)
+def test_a_step_began_before_what_it_took(step: dict[str, Any], began_at: str | None) -> None:
+    assert usage.began_at(step) == began_at

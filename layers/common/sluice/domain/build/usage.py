@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from sluice.domain.times import from_iso
+from sluice.domain.times import from_iso, later
 
 
 def of_job(
@@ -28,6 +28,12 @@ def took_s(step: Mapping[str, Any]) -> float | None:
     if step.get("backend") == "lambda" and not step.get("cached") and "billed_s" in usage:
         return float(usage["billed_s"])
     return seconds(step.get("started_at"), step.get("ended_at"))
+
+
+def began_at(step: Mapping[str, Any]) -> str | None:
+    """Return when a step began, by its attributes: before what `took_s` counts, on Lambda the cold start."""
+    ended, took = step.get("ended_at"), took_s(step)
+    return later(ended, -took) if ended and took is not None else step.get("started_at")
 
 
 def seconds(start: str | None, end: str | None) -> float | None:

@@ -136,7 +136,7 @@ def _validation(run: Mapping[str, Any]) -> dict[str, Any]:
 def _packages(run: Mapping[str, Any], steps: Sequence[Step], now: str) -> dict[str, Any]:
     """Return the building of packages for jobs on Lambda, with how long it took, if the run waited for it."""
     began = run.get("packaged_at")
-    first = min((str(step["started_at"]) for step in steps if step.get("started_at")), default=None)
+    first = min(filter(None, map(usage.began_at, steps)), default=None)
     stage = _of_run("packages", run, is_done=first is not None)
     if began is None:
         return {**stage, "state": None}
