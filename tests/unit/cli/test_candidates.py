@@ -340,6 +340,14 @@ def test_a_step_and_the_building_of_packages_say_how_long_they_have_taken(world:
     assert waiting_for(world) == "prepare 7 s"
 
 
+def test_a_stage_that_was_stopped_halfway_was_not_done() -> None:
+    steps = [{"step": "train-0", "status": "Completed"}, {"step": "train-1", "status": "Stopped"}]
+    (train,) = [each for each in graph.stages({"status": "stopped"}, steps, "") if each["name"] == "train"]
+    assert train["state"] == "failed"
+    (train,) = [each for each in graph.stages({"status": "registered"}, steps, "") if each["name"] == "train"]
+    assert train["state"] == "done"
+
+
 def waiting_for(world: World) -> str:
     """What a command that waits for the run says at once."""
     said = list[str]()

@@ -107,6 +107,8 @@ def _state(steps: Sequence[Step], run: Mapping[str, Any]) -> State | None:
         return "running"
     if any(gate_report.refuses(step) or _ends(step, run) for step in steps):
         return "failed"
+    if run.get("status") == "stopped" and any(step.get("status") == "Stopped" for step in steps):
+        return "failed"
     # Of candidates and evaluations one may fail.
     return "done" if "done" in states else "failed"
 
