@@ -48,6 +48,17 @@ def test_a_zero_alone_is_a_number(infer: Infer, written: str, type_: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("values", "type_"),
+    [("true false", "boolean"), ("True False", "boolean"), ("yes no", "string"), ("t f", "string")],
+)
+def test_only_true_and_false_are_booleans_to_every_reader_of_a_csv(
+    infer: Infer, values: str, type_: str
+) -> None:
+    rows = "".join(f"{value},1\n" for value in values.split())
+    assert infer(f"x,y\n{rows}".encode())["x"]["type"] == type_
+
+
+@pytest.mark.parametrize(
     ("value", "type_"),
     [
         ("'7'", "string"),

@@ -109,6 +109,13 @@ def test_each_value_of_a_column_is_a_facet_unless_some_are_named() -> None:
     assert [each.value for each in found] == [-1.0, pytest.approx(2 / 3), pytest.approx(2 / 3)]
 
 
+def test_who_wrote_yes_for_a_boolean_is_told_to_write_true() -> None:
+    named = Bias(facets=("facet",), favorable_labels=(True,))
+    written = Predictions(["1", "2"], ["yes", "no"], ["yes", "no"], None, {"facet": ["a", "b"]})
+    with pytest.raises(PredictionsError, match="but no, yes: write labels as true and false, or as 0 and 1"):
+        bias.measure("DPPL", written, named)
+
+
 def test_labels_that_are_none_of_the_favorable_ones_are_refused() -> None:
     named = Bias(facets=("facet",), favorable_labels=("great",))
     with pytest.raises(PredictionsError, match="none of the favorable labels great, but bad, good"):

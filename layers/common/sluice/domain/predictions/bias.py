@@ -188,9 +188,11 @@ def _favorable(predictions: Predictions, config: Bias, positive: str) -> tuple[l
     there = {name for pair in metric for name in pair}
     if not wanted & there:
         if not there <= {"0", "1"}:
+            # A boolean's labels may be yes and no in the data: as these they are text here.
+            written = "as true and false" if wanted <= {"0", "1"} else "as the data have them"
             raise PredictionsError(
                 f"has none of the favorable labels {', '.join(sorted(wanted))}, but "
-                f"{', '.join(sorted(there)[:5])}: write labels as the data have them, or as 0 and 1"
+                f"{', '.join(sorted(there)[:5])}: write labels {written}, or as 0 and 1"
             )
         wanted = {"1"}
     return [label in wanted for label, _ in metric], [guess in wanted for _, guess in metric]

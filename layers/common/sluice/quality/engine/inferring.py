@@ -148,6 +148,9 @@ def _may_be(type_: ColumnType, format_: Format, name: str, cell: Cell) -> str:
         return str(type_ == _native_type(cell.native)).lower()
     if format_ == "jsonl":
         return f"{json_kind(name)} IN {_JSON_KINDS[type_]}"
+    if type_ == "boolean":
+        # Other tools read yes and no, which the type takes too, as text.
+        return f"lower(trim({cell.text})) IN ('true', 'false')"
     return f"NOT regexp_full_match({cell.text}, {_LEADING_ZEROS})"
 
 
