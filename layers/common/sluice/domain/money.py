@@ -14,8 +14,8 @@ def money(usd: float | None) -> str:
         return "unknown"
     if usd == 0 or usd >= _CENT:
         return f"${usd:,.2f}"
-    digits = 1 - math.floor(math.log10(usd))
-    return f"${usd:.{digits}f}"
+    rounded = float(f"{usd:.1e}")
+    return money(rounded) if rounded >= _CENT else f"${rounded:.{1 - math.floor(math.log10(rounded))}f}"
 
 
 def month_of(at: datetime) -> str:
