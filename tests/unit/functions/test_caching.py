@@ -152,9 +152,10 @@ def test_what_is_older_than_it_may_be_is_computed_anew(cloud: fakes.Cloud, invok
 
 
 def test_a_reproduction_uses_nothing_of_what_it_is_compared_with(world: Caching) -> None:
-    run_id = start(world, reproduces=RUN)
+    run_id = start(world, reproduces=RUN, is_uncached=True)
     world.play(run_id)
     assert {"prepare", "train-0", "evaluate-candidate"} <= jobs_of(world, SECOND)
+    assert explained(world, SECOND)["prepare"]["why"] == f"a reproduction of {RUN} computes everything anew"
 
 
 # ------------------------------------------------------------------------------------ nothing wrong is reused

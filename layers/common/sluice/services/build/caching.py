@@ -207,6 +207,8 @@ def _usable(
     cloud: Cloud, task: StartJobTask, build: Build, run: Run | None, key: str
 ) -> tuple[Step | None, str | None]:
     """Return the step whose outputs can be used, or None and why."""
+    if run is not None and run.reproduces:
+        return None, f"a reproduction of {run.reproduces} computes everything anew"
     if run is not None and run.is_uncached:
         return None, "the run was started with --no-cache"
     if run is not None and run.retry_of:
@@ -214,8 +216,6 @@ def _usable(
         source = _origin(cloud, run.retry_of, task.step)
         if source is not None and source.cache_key == key and _problem(cloud, source) is None:
             return source, None
-    if run is not None and run.reproduces:
-        return None, f"a reproduction of {run.reproduces} computes everything anew"
     cache: bool | Cache = getattr(build.config, section(task.step)).cache
     if cache is False:
         return None, f"{section(task.step)}.cache is false"
