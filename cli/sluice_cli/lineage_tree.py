@@ -33,7 +33,7 @@ def of_model(found: Mapping[str, Any]) -> Tree:
     _add_dataset(made, found["dataset"])
     _add_project(made, found)
     for step in found["steps"]:
-        if step.get("job_name") or step["artifacts"]:
+        if step.get("job_name") or step.get("cached") or step["artifacts"]:
             _add_step(made, step, found)
     seen = set[str]()
     for environment in found["environments"]:
@@ -129,7 +129,10 @@ def _add_project(node: Tree, found: Mapping[str, Any]) -> None:
 def _add_step(node: Tree, step: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     chosen = ", chosen" if step["step"] == found["candidate"] else ""
     metrics = ", ".join(metric(*each) for each in (step.get("metrics") or {}).items())
-    at = node.add(_plain(" ".join(filter(None, (f"{step['step']}{chosen}", metrics and f"({metrics})")))))
+    cached = step.get("cached")
+    source = f", from {cached['step']} of {cached['run_id']}" if cached else ""
+    named = f"{step['step']}{chosen}{source}"
+    at = node.add(_plain(" ".join(filter(None, (named, metrics and f"({metrics})")))))
     # Those of training are the chosen candidate's; a pipeline of SageMaker has its own, by its name.
     of = "train" if chosen and step["step"] not in found["parameters"] else step["step"]
     for name, value in (found["parameters"].get(of) or {}).items():

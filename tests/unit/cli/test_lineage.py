@@ -97,6 +97,16 @@ def test_parameters_are_beneath_the_step_that_had_them(
     assert [line.partition("── ")[2] for line in shown.splitlines() if " = " in line] == told
 
 
+def test_a_step_that_was_not_computed_names_the_run_that_it_is_from(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = lineage.model(world.cloud, arn(world, "reviews-00002"))
+    reused = {"step": "train-0", "cached": {"step": "train-3", "run_id": RUN}, "artifacts": []}
+    steps = [reused if each["step"] == "train-0" else each for each in found["steps"]]
+    out.print(lineage_tree.of_model({**found, "steps": steps}))
+    assert f"── train-0, from train-3 of {RUN}\n" in capsys.readouterr().out
+
+
 def test_what_a_step_wrote_is_listed_once(world: World) -> None:
     listed = [each for step in answer("reviews/2")["steps"] for each in step["artifacts"]]
     uris = [each["uri"] for each in listed]

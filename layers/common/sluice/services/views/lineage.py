@@ -125,7 +125,7 @@ def _first_objects(cloud: Cloud, pipeline: str, head: DatasetHead) -> list[dict[
 def _step(step: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
     shown = ("step", "kind", "status", "job_name", "image", "backend", "started_at", "ended_at", "metrics")
     return {
-        **{name: step[name] for name in shown if step.get(name) is not None},
+        **{name: step[name] for name in (*shown, "cached") if step.get(name) is not None},
         "artifacts": _artifacts(document, step["step"]),
     }
 
