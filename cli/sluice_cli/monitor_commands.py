@@ -15,7 +15,7 @@ from sluice_cli import target as targets
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError, unknown
 from sluice_cli.groups import group
 from sluice_cli.options import Json, Pipeline, example, show
-from sluice_cli.output import age, err, escape, hint, out, print_table, styled
+from sluice_cli.output import age, err, escape, hint, lasting, out, print_table, styled
 from sluice_cli.target import Target
 
 monitor_app = group("Watch what serves: drift, and decay by late labels.")
@@ -151,7 +151,7 @@ def _watched(
 def print_stage(pipeline: str, found: dict[str, Any]) -> None:
     """Print a stage that is watched, for people."""
     out.print(f"[bold]{pipeline}/{found['stage']}[/] serves v{found['live_version']}", end="")
-    began = f", the one under way since {age(found['window_since'])}" if found["window_since"] else ""
+    began = f", the one under way {lasting(found['window_since'])}" if found["window_since"] else ""
     out.print(f", windows of {found['every_s']} s{began or ', none has begun yet'}")
     for alarm in found["alarms"]:
         if alarm["state"] == "ALARM":

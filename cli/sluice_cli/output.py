@@ -260,6 +260,11 @@ def age(iso: str | None, now: datetime | None = None) -> str:
     return f"{max(0, int(seconds))}s ago"
 
 
+def lasting(iso: str) -> str:
+    """Tell for how long something has been so that began at an ISO 8601 time."""
+    return f"for {age(iso).removesuffix(' ago')}"
+
+
 def since(item: Mapping[str, Any]) -> str:
     """Tell how long ago a run or a release came to its status: it ended, or started if it is under way."""
     if ended_at := item.get("ended_at"):

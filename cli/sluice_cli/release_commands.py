@@ -14,7 +14,7 @@ from sluice.services import views
 from sluice_cli import decisions, lookup, retiring, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, Wait, example, hint_more, show
-from sluice_cli.output import age, err, escape, hint, out, print_table, styled
+from sluice_cli.output import age, err, escape, hint, lasting, out, print_table, styled
 from sluice_cli.target import Target
 
 release_app = typer.Typer()
@@ -65,7 +65,7 @@ def models(
                     row["model"],
                     styled(row["approval_status"]),
                     ", ".join(_marked(row, each) for each in row["live_on"]),
-                    f"sluice {row['awaits']} (since {age(row['awaits_since'])})" if row["awaits"] else "",
+                    f"sluice {row['awaits']} ({lasting(row['awaits_since'])})" if row["awaits"] else "",
                     row["run_id"],
                     age(row["created_at"]),
                 )

@@ -22,7 +22,7 @@ from sluice_cli import lookup, outlook
 from sluice_cli.data_commands import print_waiting
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, example, show
-from sluice_cli.output import age, err, escape, hint, invocation, out, print_json, short, since, styled
+from sluice_cli.output import err, escape, hint, invocation, lasting, out, print_json, short, since, styled
 from sluice_cli.paths import a_file
 from sluice_cli.reasons import first_reasons, way_on
 from sluice_cli.target import Target
@@ -123,7 +123,7 @@ def _print_stage(item: dict[str, Any], stage: dict[str, Any]) -> None:
     if hold := stage["hold"]:
         ends = invocation.command(hold["command"])
         out.print(
-            f"    [yellow]{hold['why']}[/] since {age(hold['since'])}: {escape(hold['reason'])};"
+            f"    [yellow]{hold['why']}[/] {lasting(hold['since'])}: {escape(hold['reason'])};"
             f" `{ends}` ends that"
         )
     _print_recoveries(item, stage)
@@ -150,7 +150,7 @@ def _print_release(item: dict[str, Any], stage: dict[str, Any], version: str) ->
 def _print_deviation(deviation: dict[str, Any], version: str) -> None:
     """Print how an endpoint differs from its live release, and what a person can do: nothing else does."""
     for fault in deviation["faults"]:
-        out.print(f"    [red]deviates[/] since {age(deviation['since'])}: {escape(fault)}")
+        out.print(f"    [red]has deviated[/] {lasting(deviation['since'])}: {escape(fault)}")
     back, known_good, nothing = (f"`{invocation.command(each)}`" for each in deviation["commands"])
     out.print(f"      what was done by hand stays: {back} puts {version} back,")
     out.print(f"      {known_good} the last known good, {nothing} nothing")
@@ -182,7 +182,7 @@ def print_status(item: dict[str, Any]) -> None:
         where += f" ({escape(decision['held'])})" if decision.get("held") else ""
         out.print(
             f"  [yellow]awaits you[/]: {decision['what']} of {decision['model']}{where},"
-            f" since {age(decision['since'])}; `{invocation.command(decision['command'])}`"
+            f" {lasting(decision['since'])}; `{invocation.command(decision['command'])}`"
         )
         if overtaken := decision.get("overtaken"):
             out.print(f"    it was {escape(overtaken)}")

@@ -9,7 +9,7 @@ from sluice.domain import wording
 from sluice.domain.money import money
 from sluice_cli.leaderboard import champion_name, metric_text
 from sluice_cli.moments import shown
-from sluice_cli.output import age, escape, hint, invocation, metric, out, short
+from sluice_cli.output import age, escape, hint, invocation, lasting, metric, out, short
 from sluice_cli.run_page import print_gates
 
 Part = Mapping[str, Any]
@@ -60,11 +60,11 @@ def _print_state(story: Part, serves: Part) -> None:
             f"  it bakes until {shown(serves['bake_until'])}: {known or 'until then it is no known good'}"
         )
     if hold := story["hold"]:
-        out.print(f"  [yellow]{hold['why']}[/] since {age(hold['since'])}: {escape(hold['reason'])}")
+        out.print(f"  [yellow]{hold['why']}[/] {lasting(hold['since'])}: {escape(hold['reason'])}")
         out.print(f"    `{invocation.command(hold['command'])}` ends that")
     if deviation := story["deviation"]:
         for fault in deviation["faults"]:
-            out.print(f"  [red]the endpoint deviates[/] since {age(deviation['since'])}: {escape(fault)}")
+            out.print(f"  [red]the endpoint has deviated[/] {lasting(deviation['since'])}: {escape(fault)}")
         out.print(f"    `{invocation.command(deviation['commands'][0])}` puts this version back")
 
 

@@ -85,7 +85,7 @@ def test_an_endpoint_that_deviates_is_shown_with_what_a_person_can_do(
         "commands": commands,
     }
     text = said(capsys, stages=[{**STAGE, "deviation": deviation}])
-    assert re.search(r"deviates since .+: it serves the config x", text)
+    assert re.search(r"has deviated for \d+\w: it serves the config x", text)
     assert "what was done by hand stays" in text
     for command in commands:
         assert f"`sluice {command}`" in text
@@ -118,7 +118,7 @@ def test_a_stage_that_is_held_says_why_since_when_and_what_ends_it(
 ) -> None:
     hold = {"why": "held", "since": "2026-11-28T19:12:36.000Z", "reason": "an alarm put v2 back"}
     text = said(capsys, stages=[{**STAGE, "hold": {**hold, "command": "approve m/2 --stage production"}}])
-    assert re.search(r"held since .+: an alarm put v2 back; `sluice approve m/2 --stage production`", text)
+    assert re.search(r"held for \d+\w: an alarm put v2 back; `sluice approve m/2 --stage production`", text)
 
 
 def test_a_retired_stage_has_no_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
