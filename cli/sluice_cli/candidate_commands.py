@@ -101,7 +101,7 @@ def _one_run(run: Run, *, is_repeated: bool) -> CommandError:
 
 
 def _print_different(rows: Sequence[dict[str, Any]], runs: Sequence[str]) -> None:
-    """Print a table of what differs; of the gates one of its own, as a gate may be as wide as the terminal."""
+    """Print a table of what differs; of the gates one of its own, as one may be as wide as the terminal."""
     out.print("[bold]different[/]")
     gates = [row for row in rows if row["subject"] == _GATES]
     others = [row for row in rows if row["subject"] != _GATES]

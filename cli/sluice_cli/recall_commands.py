@@ -57,6 +57,8 @@ def recall(
     result["recalled_before"] = asdict(before) if before else None
     if dry_run:
         show(result, as_json, lambda: _print_found(key, trained, before))
+        if not as_json:
+            hint("next: the same without --dry-run recalls it, and builds a model without it")
         return
     concerned = sorted({pipeline, *(row["pipeline"] for row in trained if row["objects"])})
     known = waiting.run_ids(target, pipeline)

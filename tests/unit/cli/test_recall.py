@@ -49,7 +49,9 @@ def test_the_live_models_that_were_trained_with_it_are_named(stack: Hearing[Worl
     (row,) = json.loads(result.stdout)["live_models"]
     assert (row["model"], row["stage"], row["run_id"]) == ("reviews/1", "production", RUN)
     assert [obj["key"] for obj in row["objects"]] == ["reviews/bad.csv"]
-    assert "reviews/bad.csv, version v1" in call("reviews/bad.csv", "--dry-run").stdout
+    told = call("reviews/bad.csv", "--dry-run")
+    assert "reviews/bad.csv, version v1" in told.stdout
+    assert "next: the same without --dry-run recalls it" in told.stderr
     assert stack.world.events().count("data recalled") == 0
 
 
