@@ -19,7 +19,7 @@ from sluice_cli import lookup
 from sluice_cli.errors import EXIT_REJECTED
 from sluice_cli.groups import group
 from sluice_cli.options import Json, example, show
-from sluice_cli.output import err, escape, hint, out, print_table, short
+from sluice_cli.output import err, escape, hint, out, print_table, printable, short
 from sluice_cli.release_commands import MODEL_HELP
 
 manifest_app = group("Run manifests: the evidence of how models were made.")
@@ -48,13 +48,10 @@ def show_manifest(context: typer.Context, model: Model, as_json: Json = False) -
             ("image digest", run.image_digest or "the registry gave none"),
             ("parameters", json.dumps(document["parameters"])),
             *([("overrides", json.dumps(document["overrides"]))] if document.get("overrides") else []),
-            *(
-                (f"packages of {', '.join(each['steps'])}", _packages(each))
-                for each in _environments(document)
-            ),
+            *((f"packages of {', '.join(steps)}", packages) for packages, steps in _packages(document)),
         ]
         for name, value in told:
-            out.print(Text.assemble((f"{name}: ", "dim"), escape(value)), soft_wrap=True)
+            out.print(Text.assemble((f"{name}: ", "dim"), printable(value)))
         print_table(
             ("artifact", "step", "bytes", "sha256"),
             (
@@ -68,14 +65,14 @@ def show_manifest(context: typer.Context, model: Model, as_json: Json = False) -
     show(document, as_json, text)
 
 
-def _environments(document: dict[str, Any]) -> list[dict[str, Any]]:
-    return document.get("environments") or []
-
-
-def _packages(environment: dict[str, Any]) -> str:
-    if environment["packages"] is None:
-        return "not known"
-    return ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+def _packages(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Return packages as they are told, each list with all steps that had it."""
+    found: dict[str, list[str]] = {}
+    for each in document.get("environments") or []:
+        packages = each["packages"]
+        listed = "not known" if packages is None else ", ".join(f"{n} {v}" for n, v in packages.items())
+        found.setdefault(listed, []).extend(each["steps"])
+    return [*found.items()]
 
 
 @manifest_app.command("verify", epilog=example("sluice manifest verify reviews-sentiment/2"))

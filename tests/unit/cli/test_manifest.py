@@ -18,7 +18,7 @@ from sluice.catalog import keys
 from sluice.domain.build import projects
 from sluice.domain.failures import MissingError
 from sluice.services.build import artifacts
-from sluice_cli import lookup, main
+from sluice_cli import lookup, main, manifest_commands
 from sluice_cli.options import Options
 
 
@@ -231,6 +231,18 @@ def test_a_manifest_is_shown_in_words_and_as_it_is_stored(world: World) -> None:
     assert "cause: 2 new objects, by sluice" in text
     assert "packages of evaluate-candidate, prepare, train-0, train-1: not known" in text
     assert "prepare/train/large.csv" in text
+
+
+def test_the_same_packages_are_listed_once_with_all_steps_that_had_them() -> None:
+    environments = [
+        {"steps": ["prepare", "train-0"], "packages": {"numpy": "2.1.0"}},
+        {"steps": ["evaluate-champion"], "packages": {"numpy": "2.1.0"}},
+        {"steps": ["train-1"], "packages": None},
+    ]
+    assert manifest_commands._packages({"environments": environments}) == [
+        ("numpy 2.1.0", ["prepare", "train-0", "evaluate-champion"]),
+        ("not known", ["train-1"]),
+    ]
 
 
 def test_a_version_without_evidence_says_so(world: World) -> None:
