@@ -34,6 +34,12 @@ def the_pipeline(target: Target, name: str | None) -> str:
         return known[0]
     if name in known:
         return str(name)
+    if name and (run := _find_run(target, name)):
+        raise CommandError(
+            f"{name} is a run, and this asks for a pipeline",
+            hint=f"Name the pipeline: {run.pipeline}.",
+            exit_code=EXIT_USAGE,
+        )
     listed = f"Pipelines: {', '.join(known) or 'none yet: `sluice push DIR` makes one'}."
     if not name:
         raise CommandError("name a pipeline", hint=listed, exit_code=EXIT_USAGE)
@@ -242,5 +248,18 @@ def _candidates(target: Target, model: str) -> list[dict[str, Any]]:
     found = models.named(target.cloud, model) if "/" in model else None
     if found is not None:
         return found
+    if "/" not in model and model not in pipelines.pipeline_names(target.cloud):
+        _refuse_run(target, model)
     name = model.partition("/")[0]
     return models.page(target.cloud, the_pipeline(target, name), limit=1)
+
+
+def _refuse_run(target: Target, named: str) -> None:
+    """Raise CommandError if this names a run in place of a model, with the model that the run registered."""
+    if run := _find_run(target, named):
+        made = models.model_name(target.cloud, run.pipeline, run.model_package_arn)
+        raise CommandError(
+            f"{named} is a run, and this asks for a model",
+            hint=f"Its model is {made}." if made else f"It made none: `sluice models {run.pipeline}`.",
+            exit_code=EXIT_USAGE,
+        )

@@ -196,6 +196,19 @@ def test_what_cannot_be_answered_says_what_to_type(world: World, arguments: list
     assert caught.value.exit_code == 2
 
 
+def test_a_run_in_place_of_a_model_or_a_pipeline_is_told_apart(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(Options, "target", lambda _: Stack(world.cloud))
+    with pytest.raises(CommandError, match=f"{RUN} is a run, and this asks for a model") as caught:
+        call(RUN)
+    assert (caught.value.hint, caught.value.exit_code) == ("Its model is reviews/1.", 2)
+    with pytest.raises(CommandError, match=f"{RUN} is a run, and this asks for a pipeline") as caught:
+        lookup.the_pipeline(Stack(world.cloud), RUN)  # type: ignore[arg-type]
+    assert (caught.value.hint, caught.value.exit_code) == ("Name the pipeline: reviews.", 2)
+
+
 def test_digits_that_begin_versions_of_several_pipelines_are_asked_for_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
