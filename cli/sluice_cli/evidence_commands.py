@@ -20,7 +20,7 @@ from sluice_cli import lookup
 from sluice_cli import target as targets
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
-from sluice_cli.output import escape, here, hint, out, short
+from sluice_cli.output import escape, here, hint, out
 from sluice_cli.release_commands import MODEL_HELP
 
 evidence_app = typer.Typer()
@@ -98,8 +98,8 @@ def _print_written(found: views.Folder, written: Path) -> None:
     ]
     for line in told:
         out.print(escape(line))
-    digest = short(statements.digest(found.files[statements.FILE]))
-    out.print(f"statements.json has the sha256 {digest}...: note it elsewhere", style="dim")
+    digest = statements.digest(found.files[statements.FILE])
+    out.print(f"statements.json has this sha256, to be noted elsewhere:\n  {digest}", style="dim")
     hint(f"next: `sluice evidence --verify {here(written)}`, or open index.html")
 
 
@@ -146,4 +146,4 @@ def _print_findings(result: Mapping[str, Any], found: list[Finding]) -> None:
             out.print(told, escape(f"{each.file}: {each.detail}"), soft_wrap=True)
     intact = sum(each.condition == "intact" for each in found)
     out.print(f"{'[green]intact[/]' if result['is_intact'] else 'intact'}: {wording.count(intact, 'file')}")
-    out.print(f"statements.json has the sha256 {result['statements_sha256']}", style="dim", soft_wrap=True)
+    out.print(f"statements.json has this sha256:\n  {result['statements_sha256']}", style="dim")
