@@ -26,7 +26,7 @@ from sluice.quality.validation import Report, Violation
 from sluice.services import building
 from sluice.services.building import Begun
 from sluice.services.data import batching, presence, recalling, versioning
-from sluice.services.data.versioning import Made
+from sluice.services.data.versioning import Former, Made
 from sluice.services.side_by_side import on_each, together
 from sluice.services.timeline import noting
 from sluice.tasks import machine_task
@@ -59,7 +59,7 @@ def lambda_handler(task: BuildTask, context: LambdaContext) -> dict[str, Any]:
     )
     _take_up(cloud, task, version, made.found)
     if reasons:
-        _set_aside_again(cloud, task.pipeline, version, made.fresh)
+        _judge_again(cloud, task, version, made.fresh, former)
     is_wanted = run.actor is not None and bool(made.head.objects)
     return _answer(
         cloud, task, version, made.head.objects, made.head.size_bytes, [] if is_wanted else reasons
@@ -119,11 +119,21 @@ def _take_up(cloud: Cloud, task: BuildTask, version: str, found: Iterable[Batch]
     )
 
 
-def _set_aside_again(cloud: Cloud, pipeline: str, version: str, fresh: Sequence[ObjectVersion]) -> None:
-    """Quarantine released data again, without another run, if this project rejected the same before."""
-    dataset = building.find_dataset(cloud, pipeline, version)
-    if dataset is not None and dataset.status == "rejected":
-        batching.quarantine(cloud, pipeline, version, fresh, _verdict(cloud, dataset))
+def _judge_again(
+    cloud: Cloud, task: BuildTask, version: str, fresh: Sequence[ObjectVersion], former: Former | None
+) -> None:
+    """Do with data that this project judged before what the verdict did, without another run.
+
+    Data that were released are quarantined again if they were rejected. A version that was valid and left
+    since, as when a recall is taken back, is what later data are added to: what it took up would be lost.
+    """
+    dataset = building.find_dataset(cloud, task.pipeline, version)
+    if dataset is None:
+        return
+    if dataset.status == "rejected":
+        batching.quarantine(cloud, task.pipeline, version, fresh, _verdict(cloud, dataset))
+    elif dataset.status == "valid" and (former is None or former.version != version):
+        cloud.catalog.apply(builds.base_on(task.pipeline, version, task.run_id))
 
 
 def _verdict(cloud: Cloud, dataset: Dataset) -> Report:

@@ -13,7 +13,7 @@ from build_world import PIPELINE, PIPELINE_YAML, ROWS, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.failures import ConflictError
 from sluice.services import building
-from sluice.services.data import arrivals, presence
+from sluice.services.data import arrivals, datasets, presence
 
 SECOND = "reviews-00002"
 BAD = b"x,y\n9,1\n"
@@ -281,6 +281,12 @@ def test_a_released_object_takes_its_recall_back(world: World) -> None:
     run_id = world.pipeline["in_flight"]
     world.play(run_id)
     assert world.objects_of(run_id) == ["reviews/a.csv#v1", "reviews/bad.csv#v1"]
+    assert world.catalog_run(run_id)["status"] == "skipped", "it was judged before the recall"
+    world.later(minutes=10)
+    assert world.build("later.csv", b"x,y\n7,1\n") == "registered"
+    later = world.pipeline["dataset_version"]
+    held = {obj.key for obj in datasets.find_manifest(world.cloud, PIPELINE, later).objects}
+    assert held == {"reviews/a.csv", "reviews/bad.csv", "reviews/later.csv"}
 
 
 def test_a_version_that_holds_it_is_not_built_by_hand_nor_reproduced(world: World) -> None:
