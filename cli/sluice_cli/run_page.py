@@ -21,6 +21,7 @@ _REPEATED = 40
 _MARKS = {"done": "✔", "failed": "✘", "running": "▸", "waiting": "·"}
 _STYLES = {"done": "green", "failed": "red", "running": "cyan", "waiting": "dim"}
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
+_COLUMNS = ("step", "status", "took", "on", "hyperparameters", "metrics")
 _BRANCHES = "├ ", "└ "
 
 
@@ -28,8 +29,7 @@ def print_run(found: dict[str, Any]) -> None:
     """Print a run, as `views.runs.run` returns it."""
     out.print(f"[bold]{found['run_id']}[/]", _status(found), since(found))
     _print_cause(found)
-    rows = list(_rows(found))
-    print_table(("step", "status", "took", "on", "hyperparameters", "metrics"), rows, empty="no steps yet")
+    print_table(*_with_values(_COLUMNS, list(_rows(found))), empty="no steps yet")
     _print_cached(found["steps"])
     _print_backends(found["steps"])
     if selected := found.get("selected"):
@@ -62,6 +62,14 @@ def _print_cause(found: Mapping[str, Any]) -> None:
         out.print(f"  data: {wording.changes(changes)}")
     for path, value in (found.get("overrides") or {}).items():
         out.print(f"  {escape(path)} = {escape(wording.written(value))}")
+
+
+def _with_values(
+    columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> tuple[list[str], list[list[object]]]:
+    """Leave out the columns that no row has a value in, as a run has that started no job."""
+    kept = [i for i, _ in enumerate(columns) if any(row[i] for row in rows)]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def _rows(found: Mapping[str, Any]) -> Any:
