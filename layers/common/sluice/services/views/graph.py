@@ -107,14 +107,14 @@ def _state(steps: Sequence[Step], run: Mapping[str, Any]) -> State | None:
         return "running"
     if any(gate_report.refuses(step) or _ends(step, run) for step in steps):
         return "failed"
-    if run.get("status") == "stopped" and any(step.get("status") == "Stopped" for step in steps):
-        return "failed"
     # Of candidates and evaluations one may fail.
     return "done" if "done" in states else "failed"
 
 
 def _ends(step: Step, run: Mapping[str, Any]) -> bool:
-    """Tell whether a failed run came no further than a step, though others of its stage have completed."""
+    """Tell whether a run came no further than a step, though others of its stage have completed."""
+    if run.get("status") == "stopped":
+        return step.get("status") == "Stopped"
     if run.get("status") != "failed":
         return False
     state = _ENDS.get(str(step.get("status")))
