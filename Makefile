@@ -10,7 +10,8 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 PACKAGES := grep -c ==
 IS_TOO_NEW := import sys; sys.exit(sys.version_info < (3, 13))
-COMMA := ,
+# What a set-up has chosen, or would choose.
+CHOSEN = $(or $(wildcard $(PY)),$(PYTHON))
 CORES ?= $(shell nproc)
 # Contract and end-to-end tests wait for much of their time; each worker has its own local cloud.
 CLOUDS ?= $(shell expr $(CORES) + 1)
@@ -23,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Folders with Python; a user's own projects beside them are none of lint's business.
 CODE := layers functions local cli tests benchmarks examples
-.PHONY: help setup image wheels demo up down check test lint format types unit properties integration contract conform e2e thorough environments clients coverage build bench lock clean
+.PHONY: help setup image fitting-python demo up down check test lint format types unit properties integration contract conform e2e thorough environments clients coverage build bench lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,12 +58,12 @@ setup: .venv/.ready ## Make the environments from the lock files (the first time
 	@echo "set up in $$((`date +%s` - `cat .venv/.began`)) s"
 	@touch $@
 
-image: wheels setup
+image: fitting-python setup
 
 # Before set-up, which takes a minute or two.
-wheels:
-	@! "$(or $(wildcard $(PY)),$(PYTHON))" -c '$(IS_TOO_NEW)' 2>/dev/null || \
-	  { echo "The example's image has no wheels for `"$(or $(wildcard $(PY)),$(PYTHON))" --version`: $(if $(wildcard $(PY)),make clean$(COMMA) and )make PYTHON=python3.12"; exit 1; }
+fitting-python:
+	@! "$(CHOSEN)" -c '$(IS_TOO_NEW)' 2>/dev/null || \
+	  { echo "The example's image has no wheels for `"$(CHOSEN)" --version`: $(if $(wildcard $(PY)),make clean && )make PYTHON=python3.12"; exit 1; }
 
 demo: image ## Play the whole loop on this machine: upload, retrain, approve, deploy, alarm, rollback.
 	@.venv/bin/sluice demo $(ARGS)
