@@ -10,14 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from sluice.services.data import tracing
+from sluice.services.views import data, pipelines
 from sluice.services.views import lineage as views
-from sluice.services.views import pipelines
 from sluice_cli import lineage_tree, lookup
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import hint, out, short
 from sluice_cli.release_commands import MODEL_HELP
 from sluice_cli.target import Target
+
+_SHOWN = 5
 
 lineage_app = typer.Typer()
 
@@ -80,25 +82,27 @@ def _print_events(target: Target, arn: str) -> None:
 
 def _the_dataset(target: Target, version: str) -> tuple[str, str]:
     """Return the pipeline and the version that these digits name, of whatever pipeline."""
-    found, problems = list[tuple[str, str]](), list[CommandError]()
-    for name in pipelines.pipeline_names(target.cloud):
-        try:
-            found.append((name, lookup.the_dataset_version(target, name, version)["dataset_version"]))
-        except CommandError as error:
-            problems.append(error)
+    names = pipelines.pipeline_names(target.cloud)
+    if len(names) == 1:
+        return names[0], lookup.the_dataset_version(target, names[0], version)["dataset_version"]
+    found = [
+        (name, item["dataset_version"])
+        for name in (names if lookup.are_digits(version) else ())
+        for item in data.versions_beginning(target.cloud, name, version)
+    ]
     if len(found) == 1:
         return found[0]
-    if found:
+    if not found:
         raise CommandError(
-            f"data set versions of several pipelines begin with {version}",
-            hint=f"Name more digits: {', '.join(f'{short(each)} of {name}' for name, each in found)}.",
+            f"no pipeline has a data set version that begins with {version}",
+            hint="`sluice dataset list PIPELINE` lists them.",
             exit_code=EXIT_USAGE,
         )
-    if len(problems) == 1:
-        raise problems[0]
+    several = "several pipelines" if len({name for name, _ in found}) > 1 else found[0][0]
+    listed = ", ".join(f"{short(each)} of {name}" for name, each in found[:_SHOWN])
     raise CommandError(
-        f"no pipeline has one data set version that begins with {version}",
-        hint="`sluice dataset list PIPELINE` lists them.",
+        f"{len(found)} data set versions of {several} begin with {version}",
+        hint=f"Name more digits: {listed}{', …' if len(found) > _SHOWN else ''}.",
         exit_code=EXIT_USAGE,
     )
 

@@ -157,7 +157,7 @@ def step_of(found: dict[str, Any], wanted: str | None) -> list[dict[str, Any]]:
 def the_dataset_version(target: Target, pipeline: str, version: str) -> dict[str, Any]:
     """Return the version with these digits, or the only one that begins with them."""
     hint = f"`sluice dataset list {pipeline}` lists them."
-    if not re.fullmatch(r"[0-9a-f]{4,64}", version):
+    if not are_digits(version):
         problem = f"{version!r} is no data set version: 4 to 64 hex digits"
         raise CommandError(problem, hint=hint, exit_code=EXIT_USAGE)
     found = data.versions_beginning(target.cloud, pipeline, version)
@@ -170,6 +170,11 @@ def the_dataset_version(target: Target, pipeline: str, version: str) -> dict[str
         problem = f"{len(found)} data set versions begin with {version}: {several}"
         raise CommandError(problem, hint=hint, exit_code=EXIT_USAGE)
     return found[0]
+
+
+def are_digits(version: str) -> bool:
+    """Tell whether these may begin a data set version."""
+    return re.fullmatch(r"[0-9a-f]{4,64}", version) is not None
 
 
 def the_object(target: Target, named: str) -> tuple[str, str]:

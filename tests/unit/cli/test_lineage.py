@@ -15,7 +15,7 @@ from command_world import Stack
 from sluice.catalog import keys
 from sluice.domain.data.datasets import DatasetManifest, ObjectVersion
 from sluice.domain.failures import MissingError
-from sluice.services.views import lineage, pipelines
+from sluice.services.views import data, lineage, pipelines
 from sluice_cli import lineage_tree, lookup, main
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
@@ -209,19 +209,35 @@ def test_a_run_in_place_of_a_model_or_a_pipeline_is_told_apart(
     assert (caught.value.hint, caught.value.exit_code) == ("Name the pipeline: reviews.", 2)
 
 
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (["0" * 60], "2 data set versions of several pipelines begin with"),
+        # Which one of the other pipeline's is meant, is as little known.
+        (["0" * 60, "1" * 60], "3 data set versions of several pipelines begin with"),
+    ],
+)
 def test_digits_that_begin_versions_of_several_pipelines_are_asked_for_more(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, others: list[str], told: str
 ) -> None:
     version = world.catalog_run()["dataset_version"]
-    in_pipeline = {"other": f"{version[:4]}{'0' * 60}", PIPELINE: version}
+    in_pipeline = {"other": [f"{version[:4]}{rest}" for rest in others], PIPELINE: [version]}
     monkeypatch.setattr(pipelines, "pipeline_names", lambda _: [*in_pipeline])
-    monkeypatch.setattr(lookup, "the_dataset_version", lambda *of: {"dataset_version": in_pipeline[of[1]]})
-    with pytest.raises(CommandError, match="of several pipelines begin with") as caught:
-        call("--dataset", version[:4])
-    assert (
-        caught.value.hint == f"Name more digits: {version[:4]}00000000 of other, {version[:12]} of reviews."
+    monkeypatch.setattr(
+        data,
+        "versions_beginning",
+        lambda _, name, digits: [
+            {"dataset_version": each} for each in in_pipeline[name] if each.startswith(digits)
+        ],
     )
+    with pytest.raises(CommandError, match=told) as caught:
+        call("--dataset", version[:4])
+    assert caught.value.hint.startswith(f"Name more digits: {version[:4]}00000000 of other, ")
+    assert caught.value.hint.endswith(f"{version[:12]} of reviews.")
     assert caught.value.exit_code == 2
+    for digits in ("f00d" if not version.startswith("f00d") else "beef", "all of them"):
+        with pytest.raises(CommandError, match="no pipeline has a data set version"):
+            call("--dataset", digits)
 
 
 def test_objects_of_a_data_set_whose_files_are_gone_are_not_shown(world: World) -> None:
