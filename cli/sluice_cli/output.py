@@ -252,17 +252,25 @@ def age(iso: str | None, now: datetime | None = None) -> str:
     """
     if not iso:
         return ""
-    seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(iso)).total_seconds()
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if abs(seconds) >= size:
-            amount = f"{int(abs(seconds) // size)}{unit}"
-            return f"{amount} ago" if seconds > 0 else f"in {amount}"
-    return f"{max(0, int(seconds))}s ago"
+    seconds = _seconds_since(iso, now)
+    return f"in {_span(-seconds)}" if seconds <= -60 else f"{_span(seconds)} ago"
 
 
-def lasting(iso: str) -> str:
+def lasting(iso: str, now: datetime | None = None) -> str:
     """Tell for how long something has been so that began at an ISO 8601 time."""
-    return f"for {age(iso).removesuffix(' ago')}"
+    return f"for {_span(_seconds_since(iso, now))}"
+
+
+def _seconds_since(iso: str, now: datetime | None) -> float:
+    return ((now or datetime.now(UTC)) - datetime.fromisoformat(iso)).total_seconds()
+
+
+def _span(seconds: float) -> str:
+    """Write a span in the largest fitting unit; one that ends before it begins is none, as clocks differ."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
 
 
 def since(item: Mapping[str, Any]) -> str:

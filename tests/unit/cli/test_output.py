@@ -52,6 +52,15 @@ def test_an_age_is_told_in_the_largest_fitting_unit(then: str | None, said: str)
     assert output.age(then, now=datetime(2026, 1, 2, tzinfo=UTC)) == said
 
 
+@pytest.mark.parametrize(
+    ("began", "said"), [("2026-01-01T22:00:00.000Z", "for 2h"), ("2026-01-02T00:01:30.000Z", "for 0s")]
+)
+def test_what_lasts_does_so_from_its_beginning_which_another_clock_may_see_ahead(
+    began: str, said: str
+) -> None:
+    assert output.lasting(began, now=datetime(2026, 1, 2, tzinfo=UTC)) == said
+
+
 def test_a_run_that_ended_has_its_status_since_its_end(capsys: pytest.CaptureFixture[str]) -> None:
     now = datetime.now(UTC)
     began, ended = ((now - timedelta(minutes=minutes)).isoformat() for minutes in (9, 2))
