@@ -57,6 +57,14 @@ def tell(world: World, arn: str) -> None:
     world.tell_decision(arn, "Approved")
 
 
+def arrive(world: World, number: int, **given: Any) -> str:
+    """Have a version registered as approved, and what follows from that played to its end."""
+    arn = world.register(number, **given)
+    tell(world, arn)
+    world.run_all()
+    return arn
+
+
 def by_hand(arn: str, stage: str) -> tuple[str, dict[str, Any]]:
     """The execution with which a person releases a version to a stage, and its input."""
     release_id = f"reviews-v{arn.rpartition('/')[2]}-00000001"
@@ -78,19 +86,16 @@ def refused(world: World, version: int) -> str:
 
 
 def test_a_version_whose_champion_still_serves_is_released(world: World) -> None:
-    tell(world, world.register(2, champion=champion(world)))
-    world.run_all()
+    arrive(world, 2, champion=champion(world))
     assert world.served_version() == "2"
 
 
 def test_a_version_whose_champion_was_replaced_while_it_trained_is_refused(world: World) -> None:
     seen = champion(world)
-    tell(world, world.register(2, champion=seen))
-    world.run_all()
+    arrive(world, 2, champion=seen)
     since = world.deployment(world.stage()["live"])["promoted_at"]
     world.later(hours=1)
-    tell(world, world.register(3, champion=seen))
-    world.run_all()
+    arrive(world, 3, champion=seen)
     said = f"v3 was compared with v1, but production serves v2 since {since}"
     assert refused(world, 3) == f"{WHY}{said}; `sluice approve reviews/3` releases it"
     assert (world.served_version(), world.stage().get("releasing")) == ("2", None)
@@ -110,8 +115,7 @@ def test_a_version_whose_champion_is_replaced_while_it_waits_for_the_stage_is_re
 def test_a_person_who_approves_an_overtaken_version_releases_it(world: World) -> None:
     seen = champion(world)
     for number in (2, 3):
-        tell(world, arn := world.register(number, champion=seen))
-        world.run_all()
+        arn = arrive(world, number, champion=seen)
         world.later(hours=1)
     assert world.served_version() == "2"
     # What `sluice approve` does with a version that is approved.
@@ -125,8 +129,7 @@ def test_a_person_who_approves_an_overtaken_version_releases_it(world: World) ->
 def test_a_version_that_a_person_approved_first_is_released_whatever_serves(world: World) -> None:
     """It was registered for a person, although its project says automatic: that decision is the first one."""
     seen = champion(world)
-    tell(world, world.register(2, champion=seen))
-    world.run_all()
+    arrive(world, 2, champion=seen)
     world.later(hours=1)
     arn = world.register(3, champion=seen)
     item = {"pipeline": PIPELINE, "group": PIPELINE, "version": 3, "run_id": THIRD}
@@ -167,8 +170,7 @@ def test_a_version_of_an_older_stack_that_was_compared_with_nothing_is_refused(
     }
     if is_retired:
         retire(world)
-    tell(world, world.register(2, **given))
-    world.run_all()
+    arrive(world, 2, **given)
     assert refused(world, 2).startswith(f"{WHY}v2 was compared with no champion, by its run's manifest; ")
 
 
@@ -190,23 +192,20 @@ def test_a_version_whose_champion_was_retired_is_released(world: World) -> None:
 
 def test_a_version_whose_champion_serves_again_by_a_rollback_is_released(world: World) -> None:
     seen = champion(world)
-    tell(world, world.register(2, champion=seen))
-    world.run_all()
+    arrive(world, 2, champion=seen)
     world.later(hours=1)
     back = {"pipeline": PIPELINE, "release_id": "reviews-v2-00000009", "cause": "command", "actor": "anna"}
     world.cloud.workflows.start("release", "reviews-v2-00000009", {**back, "stage": "production"})
     world.run_all()
     assert (world.served_version(), world.stage()["live"]) == ("1", "reviews-v2-00000009")
     world.later(hours=1)
-    tell(world, world.register(3, champion=seen))
-    world.run_all()
+    arrive(world, 3, champion=seen)
     assert world.served_version() == "3"
 
 
 def test_an_alarm_rolls_an_automatic_version_back_to_one_that_it_was_not_compared_with(world: World) -> None:
     for number in (2, 3):
-        tell(world, world.register(number, champion=champion(world)))
-        world.run_all()
+        arrive(world, number, champion=champion(world))
         world.later(hours=1)
     rejected = next(arn for arn in world.cloud.registry.by_arn if arn.endswith("/2"))
     world.decide(rejected, "Rejected")
@@ -249,15 +248,13 @@ def test_the_champion_of_a_project_with_two_stages_is_what_production_serves(
     seen = champion(world)
     for number in (2, 3):
         world.later(hours=1)
-        tell(world, arn := world.register(number, champion=seen))
-        world.run_all()
+        arn = arrive(world, number, champion=seen)
         assert (world.live_version("staging"), world.live_version("production")) == (number, 1)
     world.later(hours=1)
     release_by_hand(world, arn, "production")
     assert world.live_version("production") == 3
     world.later(hours=1)
-    tell(world, world.register(4, champion=seen))
-    world.run_all()
+    arrive(world, 4, champion=seen)
     assert "v4 was compared with v1, but production serves v3" in refused(world, 4)
     assert world.live_version("staging") == 3
 
