@@ -197,7 +197,7 @@ def the_object(target: Target, named: str) -> tuple[str, str]:
 
 
 def model_arn(target: Target, model: str) -> str:
-    """Return the ARN of a model package, given by a name, its pipeline (the newest) or its ARN.
+    """Return the ARN of a model package, given by a name, its ARN or its pipeline: its newest, and say which.
 
     A number may be written as commands show it, `v3`.
     """
@@ -212,6 +212,8 @@ def model_arn(target: Target, model: str) -> str:
         raise CommandError(
             f"{model!r} may be one of several models", hint=f"Name one: {listed}.", exit_code=EXIT_USAGE
         )
+    if "/" not in model:
+        output.hint(f"the newest model of {model}: {found[0]['model']}")
     return str(found[0]["arn"])
 
 

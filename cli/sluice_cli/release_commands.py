@@ -113,7 +113,8 @@ def approve(
     """
     target = context.obj.target()
     arn = lookup.model_arn(target, model)
-    pipeline = str(decisions.own_package(target, arn).pipeline)
+    package = decisions.own_package(target, arn)
+    pipeline = str(package.pipeline)
     with err.status("approving") as status:
         if stage is None:
             result = decisions.approve(target, arn, reason, status.update)
@@ -124,6 +125,7 @@ def approve(
             release_id = decisions.start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
             result = {"model_package_arn": arn, "status": "Approved", "release_id": release_id}
         result["model"] = views.models.model_name(target.cloud, pipeline, arn)
+        result["recalled"] = views.recalls.recalled_in(target.cloud, pipeline, package.run_id)
         if wait:
             status.update("waiting for the release")
             result["release"] = decisions.follow(target, result, status.update)
@@ -287,6 +289,9 @@ def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> No
         out.print(styled(result["status"]), _subject(result))
         if note := result.get("note"):
             out.print(escape(note))
+        if recalled := result.get("recalled"):
+            more = f" and {len(recalled) - 1} more" if recalled[1:] else ""
+            out.print(f"[yellow]•[/] it was trained with {escape(recalled[0])}{more}, which was recalled")
         for each in ended:
             what = "rollback" if each.get("is_rollback") else "release"
             out.print(what, each["release_id"], styled(each["status"]) + Text(_where(each)))

@@ -14,6 +14,7 @@ import fakes
 from release_world import PIPELINE, PIPELINE_YAML, SAMPLE, World
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Package, Release
+from sluice.services import views
 from sluice.services.views import pipelines
 from sluice_cli import decisions, lookup, main, options, serving_commands, waiting
 
@@ -81,6 +82,12 @@ def test_an_approval_is_followed_to_the_end_of_its_own_release(stack: Stack) -> 
     code, result = run(APPROVE, registered(stack))
     assert (code, result["release"]["status"]) == (0, "released")
     assert stack.decided == ["Approved"]
+
+
+def test_who_approves_a_model_of_recalled_data_is_told(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views.recalls, "recalled_in", lambda *_: ["reviews/a.csv", "reviews/b.csv"])
+    said = CliRunner().invoke(main.app, ["approve", registered(stack)]).stdout
+    assert "it was trained with reviews/a.csv and 1 more, which was recalled" in " ".join(said.split())
 
 
 def test_what_was_approved_before_and_is_not_live_is_released_again(stack: Stack) -> None:

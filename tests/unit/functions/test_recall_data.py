@@ -14,6 +14,7 @@ from sluice.catalog import keys
 from sluice.domain.failures import ConflictError
 from sluice.services import building
 from sluice.services.data import arrivals, datasets, presence
+from sluice.services.views import recalls
 
 SECOND = "reviews-00002"
 BAD = b"x,y\n9,1\n"
@@ -265,6 +266,9 @@ def test_what_is_settled_meanwhile_is_counted_and_no_longer_what_was_recalled(
 def test_a_released_object_takes_its_recall_back(world: World) -> None:
     recall(world)
     assert rebuild(world) == "registered"
+    assert recalls.recalled_in(world.cloud, PIPELINE, RUN) == ["reviews/bad.csv"]
+    assert recalls.recalled_in(world.cloud, PIPELINE, SECOND) == []
+    assert recalls.recalled_in(world.cloud, PIPELINE, None) == []
     world.later(minutes=10)
     event = {
         "time": world.cloud.now.at,

@@ -11,6 +11,7 @@ from sluice.catalog.records.recalls import Recall
 from sluice.catalog.records.releases import Package
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
+from sluice.services import building
 from sluice.services.data import datasets, recalling, tracing
 from sluice.services.views import lineage, models, stages
 
@@ -59,6 +60,17 @@ def _trained(cloud: Cloud, row: dict[str, Any], key: str, contents: Collection[s
         "objects": held[:_SHOWN],
         "objects_total": len(held),
     }
+
+
+def recalled_in(cloud: Cloud, pipeline: str, run_id: str | None) -> list[str]:
+    """Return the keys of recalled objects that a run's data set has; none of one that is not known."""
+    run = building.find_run(cloud, pipeline, run_id) if run_id else None
+    if run is None or run.dataset_version is None:
+        return []
+    try:
+        return recalling.held_in(cloud, pipeline, run.dataset_version)
+    except (MissingError, *datasets.UNREADABLE):
+        return []
 
 
 def recalls(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
