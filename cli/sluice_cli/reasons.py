@@ -14,9 +14,9 @@ from sluice.domain.wording import shorten
 _SHOWN = 300
 # How SageMaker's reason begins if a container ended with an error of its own.
 _OF_SCRIPT = "AlgorithmError: "
-# In reasons that say what to change: time, memory, a metric or an evaluation that is not there.
+# In reasons that say what to change: time, memory, the backend, a metric or an evaluation that is not there.
 _OF_PROJECT = (
-    *("it ran longer than ", "out of memory", "a limit of Lambda"),
+    *("it ran longer than ", "out of memory", "a limit of Lambda", "compute.backend is lambda, and "),
     *(UNREPORTED, NOT_FINITE, "EvaluationError: "),
 )
 

@@ -180,6 +180,7 @@ def test_a_script_that_failed_leads_to_a_push_of_a_better_one(capsys: pytest.Cap
         "NoCandidateError: train-0 Stopped: it ran longer than max_runtime_s, 5 s",
         "JobFailedError: m-00003-prepare: out of memory: ml.m5.large has 8 GB",
         "NoCandidateError: train-0 Failed: it was ended (a limit of Lambda: set compute.backend to auto)",
+        "RequestRefusedError: compute.backend is lambda, and numpy 1.24.1 has no wheel: set it to auto",
         "NoCandidateError: train-0 did not report accuracy: no line of the log matches the regex",
         "NoCandidateError: train-0 reported accuracy as no finite number",
         "EvaluationError: the candidate's evaluation.json was not written",
