@@ -78,9 +78,13 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         "manifest_uri": manifest_uri,
         "manifest_sha256": sha256,
     }
-    recalling.note_rebuilt(cloud, recalls, task.pipeline, task.run_id, begun.run.started_at, arn)
+    if config.register_.approval == "automatic" and package["ModelApprovalStatus"] == PENDING:
+        # Of an earlier attempt that had a reason, which is none any more.
+        needs_person = needs_person or automatic.DECIDES
     # The time of the first attempt.
     _record(cloud, task, begun, package, registered, document["created_at"], needs_person)
+    # Last: another attempt must see why the version waits.
+    recalling.note_rebuilt(cloud, recalls, task.pipeline, task.run_id, begun.run.started_at, arn)
     return registered
 
 

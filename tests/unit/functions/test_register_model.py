@@ -13,11 +13,14 @@ import fakes
 from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from machines import Crash
 from sluice.catalog import keys
+from sluice.catalog.changes import releases
 from sluice.catalog.records.builds import Run
+from sluice.catalog.records.recalls import Recall
 from sluice.domain.build import package_lists, projects
 from sluice.domain.release import approvals, evidence
 from sluice.ports import JobKind
 from sluice.services.build import artifacts
+from sluice.services.data import recalling
 from sluice.services.views import pipelines, runs
 
 # Gates that compare with no champion.
@@ -448,6 +451,38 @@ def test_a_version_that_was_registered_as_approved_is_not_said_to_need_a_person(
     world.invoke("register_model", payload(world))
     item = world.cloud.catalog.get(key) or {}
     assert (item["run_id"], item.get("needs_person")) == (RUN, None)
+
+
+def test_a_recall_for_which_a_version_waits_is_open_until_that_is_noted(
+    cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.allows_automatic_approval = True
+    world = World(cloud, invoke)
+    world.push(pipeline=f"{LIMITS}register: {{approval: automatic}}\n".encode())
+    recalled = Recall(PIPELINE, "0" * 64, "reviews/bad.csv", "open", cloud.now(), "ada", "", "r1")
+    world.cloud.catalog.create(recalled.item())
+    crashes = crash_once(releases, "see_package", monkeypatch)
+    assert world.build("a.csv") == "registered"
+    assert crashes
+    assert str(waits_because(world)).endswith("data were recalled that it may hold: reviews/bad.csv")
+    (recall,) = recalling.find(cloud, PIPELINE)
+    assert (recall.status, recall.run_id) == ("rebuilt", RUN)
+
+
+def test_a_version_that_was_registered_to_wait_is_for_a_person_also_if_nothing_asks_for_one_since(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    """Who approves it decides; without a reason on record it would be taken for approved by nobody."""
+    cloud.allows_automatic_approval = True
+    world = World(cloud, invoke)
+    world.push(pipeline=f"{LIMITS}register: {{approval: automatic}}\n".encode())
+    cloud.allows_automatic_approval = False
+    assert world.build("a.csv") == "registered"
+    key = keys.package_key(package(world)["ModelPackageArn"])
+    del world.cloud.catalog.items[key["pk"], key["sk"]]
+    cloud.allows_automatic_approval = True
+    world.invoke("register_model", payload(world))
+    assert waits_because(world) == "a person decides, although approval is automatic"
 
 
 def test_a_number_that_is_not_finite_and_no_gate_reads_is_registered_as_null(
