@@ -22,7 +22,9 @@ SHOWN = 10
 
 dataset_app = group("Data set versions, which models are built on.")
 data_app = group("Uploads: what arrived, what waits, what is quarantined.")
-Version = Annotated[str, typer.Argument(help="The version or its first digits.")]
+Version = Annotated[
+    str | None, typer.Argument(help="The version or its first digits; by default the newest.")
+]
 PipelineName = Annotated[str, typer.Argument(help="The pipeline's name.")]
 
 
@@ -66,7 +68,7 @@ def list_versions(
 
 @dataset_app.command("show", epilog=example("sluice dataset show reviews-sentiment 9f2c1a0b77de"))
 def show_version(
-    context: typer.Context, pipeline: PipelineName, version: Version, as_json: Json = False
+    context: typer.Context, pipeline: PipelineName, version: Version = None, as_json: Json = False
 ) -> None:
     """Show a data set version: its objects, its verdict and the location of its report."""
     target = context.obj.target()
@@ -93,7 +95,7 @@ def show_version(
 
 @dataset_app.command("verify", epilog=example("sluice dataset verify reviews-sentiment 9f2c1a0b77de"))
 def verify_version(
-    context: typer.Context, pipeline: PipelineName, version: Version, as_json: Json = False
+    context: typer.Context, pipeline: PipelineName, version: Version = None, as_json: Json = False
 ) -> None:
     """Read every object of a version again; exits 3 if any was changed, overwritten or deleted."""
     target = context.obj.target()

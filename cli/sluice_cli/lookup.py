@@ -154,9 +154,21 @@ def step_of(found: dict[str, Any], wanted: str | None) -> list[dict[str, Any]]:
     return chosen
 
 
-def the_dataset_version(target: Target, pipeline: str, version: str) -> dict[str, Any]:
-    """Return the version with these digits, or the only one that begins with them."""
+def the_dataset_version(target: Target, pipeline: str, version: str | None) -> dict[str, Any]:
+    """Return the version with these digits, or the only one that begins with them.
+
+    Without digits it is the pipeline's newest, and it says which that is.
+    """
     hint = f"`sluice dataset list {pipeline}` lists them."
+    if version is None:
+        newest = data.dataset_versions(target.cloud, pipeline, 1)
+        if not newest:
+            problem = f"{pipeline} has no data set version yet"
+            raise CommandError(
+                problem, hint=f"`sluice upload {pipeline} FILE` makes one.", exit_code=EXIT_USAGE
+            )
+        output.hint(f"the newest data set of {pipeline}: {short(newest[0]['dataset_version'])}")
+        return newest[0]
     if not are_digits(version):
         problem = f"{version!r} is no data set version: 4 to 64 hex digits"
         raise CommandError(problem, hint=hint, exit_code=EXIT_USAGE)

@@ -68,6 +68,17 @@ def test_a_version_is_found_by_its_first_digits_with_its_objects(world: World, t
     assert [item["dataset_version"] for item in data.dataset_versions(target.cloud, PIPELINE)] == [version]
 
 
+def test_without_digits_a_version_is_the_newest(
+    world: World, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(CommandError, match=f"{PIPELINE} has no data set version yet"):
+        lookup.the_dataset_version(target, PIPELINE, None)
+    world.build("a.csv")
+    version = world.catalog_run()["dataset_version"]
+    assert lookup.the_dataset_version(target, PIPELINE, None)["dataset_version"] == version
+    assert f"the newest data set of {PIPELINE}: {version[:12]}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("version", ["latest", "abc", "0" * 64, "ABCDEF"])
 def test_what_is_no_version_is_refused(world: World, target: Target, version: str) -> None:
     with pytest.raises(CommandError) as caught:
