@@ -79,7 +79,7 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         "manifest_sha256": sha256,
     }
     if config.register_.approval == "automatic" and package["ModelApprovalStatus"] == PENDING:
-        # Of an earlier attempt that had a reason, which is none any more.
+        # An earlier attempt registered it for a person, for a reason that is gone by now.
         needs_person = needs_person or automatic.DECIDES
     # The time of the first attempt.
     _record(cloud, task, begun, package, registered, document["created_at"], needs_person)
