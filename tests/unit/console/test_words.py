@@ -41,3 +41,11 @@ def test_a_person_is_named_by_the_end_of_an_arn(actor: str | None, written: str)
 
 def test_statuses_in_names_of_events_are_words() -> None:
     assert words.event("run data_rejected") == "run data rejected"
+
+
+def test_metrics_that_differ_do_not_look_the_same() -> None:
+    found = words.facts(
+        {"subject": "metrics", "what": "accuracy", "values": [0.77071, None, 0.77074, "passed"]}
+    )
+    assert found == ["0.77071", "\u2013", "0.77074", "passed"]
+    assert words.facts({"subject": "data", "what": "size_bytes", "values": [2000, 2000]}) == ["2 kB"] * 2

@@ -68,7 +68,7 @@ def _environment() -> Environment:
     environment.filters.update(
         number=_if_known(wording.number), share=_if_known(wording.share), plural=_if_known(wording.count),
         objects=wording.objects, bytes=_if_known(wording.size), shorten=words.shorten, money=words.money,
-        took=words.took, short=words.short, tone=words.tone, metric=words.metric, fact=words.fact,
+        took=words.took, short=words.short, tone=words.tone, metric=words.metric, facts=words.facts,
         status=words.status, moment=words.moment, person=words.person, event=words.event, segment=_segment,
         query=urlencode, changes=wording.changes,
     )  # fmt: skip

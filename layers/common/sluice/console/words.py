@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sluice.domain import failures, wording
@@ -112,7 +113,15 @@ def metric(value: Any) -> str:
     return wording.number(value)
 
 
-def fact(value: Any, subject: str, what: str) -> str:
+def facts(row: Mapping[str, Any]) -> list[str]:
+    """Write the values of a row of a comparison; metrics that differ with digits that tell them apart."""
+    values, subject, what = row["values"], row["subject"], row["what"]
+    numbers = [value for value in values if isinstance(value, int | float)] if subject == "metrics" else []
+    apart = dict(zip(numbers, wording.apart(*numbers), strict=True))
+    return [apart[value] if value in numbers else _fact(value, subject, what) for value in values]
+
+
+def _fact(value: Any, subject: str, what: str) -> str:
     """Write what a comparison found of a run: durations, money, sizes and digests as people read them."""
     if value is None:
         return "\u2013"
