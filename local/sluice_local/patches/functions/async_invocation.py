@@ -195,7 +195,8 @@ def resume(cause: str) -> int:
 
     An attempt that was under way failed, as one whose environment is lost does on AWS: it counts.
     """
-    for arn, payload, *tried in _restored:
+    unfinished, _restored[:] = list(_restored), []
+    for arn, payload, *tried in unfinished:
         func, config, _name = service._get_func_record_for_ref(arn)
         if func and config:
             with request_scope(*service._account_region_from_function_config(config)):
@@ -206,10 +207,7 @@ def resume(cause: str) -> int:
                     body = {"errorType": "Runtime.ExitError", "errorMessage": cause}
                     event.lost = {"error": True, "body": body}
                 _enqueue(event)
-    # Only now: whatever is saved meanwhile has them twice rather than not at all.
-    resumed = len(_restored)
-    _restored.clear()
-    return resumed
+    return len(unfinished)
 
 
 def _of_latest(operation: Callable[..., Any]) -> Callable[..., Any]:
