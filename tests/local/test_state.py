@@ -167,7 +167,7 @@ def received(cloud: LocalCloud, url: str, number: int) -> set[str]:
         found.extend(json.loads(message["Body"])["source"] for message in messages.get("Messages", []))
         return len(found) >= number
 
-    wait_for(enough, 20)
+    wait_for(enough, 60)
     return set(found)
 
 
@@ -221,7 +221,7 @@ def ends_of_invocations(cloud: LocalCloud, url: str, number: int) -> list[tuple[
             found.append((record["requestPayload"], context["condition"], attempts, answer))
         return len(found) >= number
 
-    wait_for(enough, 20)
+    wait_for(enough, 60)
     return found
 
 
