@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sluice.containers import warm_interpreter
 from sluice.domain.build import jobs, package_lists
 from sluice.domain.build.jobs import Build
 
@@ -53,6 +54,10 @@ def test_the_program_lists_packages_and_becomes_the_script(tmp_path: Path, has_f
     assert listed is not None
     assert listed["python"] == sys.version.split()[0]
     assert listed["packages"]["pytest"] == pytest.__version__
+
+
+def test_the_program_keeps_no_script_beside_it_from_being_a_fork() -> None:
+    assert not warm_interpreter._PREPARES.search(package_lists.SOURCE.encode())
 
 
 def test_a_job_on_sagemaker_starts_the_program_and_one_on_lambda_the_script(build: Build) -> None:

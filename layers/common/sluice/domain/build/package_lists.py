@@ -22,6 +22,8 @@ NAME = "sluice-packages.json"
 MAX_BYTES = 256 * 1024
 # What lies before it in the archive is unpacked up to this.
 _UNPACKED_MAX = 128 * 1024 * 1024
+# On Lambda it lies unused beside scripts, which are no forks of a waiting interpreter if a file beside them
+# changes `environ` (`containers/warm_interpreter.py`).
 SOURCE = f'''\
 """Write down the packages that there are, whatever comes of that, and become the script that trains."""
 
@@ -37,9 +39,10 @@ try:
         json.dump({{"python": sys.version.split()[0], "packages": found}}, file)
 except Exception as error:
     print("the packages could not be listed: " + repr(error), file=sys.stderr)
-name = os.environ["SM_USER_ENTRY_POINT"] = os.environ["{VARIABLE}"]
+name = os.getenv("{VARIABLE}")
 script = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
-os.execv(sys.executable, [sys.executable, script, *sys.argv[1:]])
+variables = {{**os.environb, b"SM_USER_ENTRY_POINT": name.encode()}}
+os.execve(sys.executable, [sys.executable, script, *sys.argv[1:]], variables)
 '''
 
 
