@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from sluice.containers import warm_interpreter
-from sluice.domain.build import jobs, package_lists
+from sluice.domain.build import jobs, package_lists, projects
 from sluice.domain.build.jobs import Build
+from sluice_cli import project
 
+EXAMPLES = Path(__file__).parents[4] / "examples"
 LISTED = {"python": "3.11.9", "packages": {"numpy": "2.1.0"}}
 SCRIPT = """
 import json, os, sys
@@ -56,8 +58,12 @@ def test_the_program_lists_packages_and_becomes_the_script(tmp_path: Path, has_f
     assert listed["packages"]["pytest"] == pytest.__version__
 
 
-def test_the_program_keeps_no_script_beside_it_from_being_a_fork() -> None:
-    assert not warm_interpreter._PREPARES.search(package_lists.SOURCE.encode())
+@pytest.mark.parametrize("example", ["reviews", "deliveries"])
+def test_nothing_beside_the_scripts_of_an_example_keeps_them_from_being_forks(example: str) -> None:
+    pushed = projects.load_project(project.read_folder(EXAMPLES / example).files)
+    archive = projects.unpack(projects.sourcedir(pushed))
+    assert package_lists.PROGRAM in archive
+    assert not [name for name, content in archive.items() if warm_interpreter._PREPARES.search(content)]
 
 
 def test_a_job_on_sagemaker_starts_the_program_and_one_on_lambda_the_script(build: Build) -> None:
