@@ -39,6 +39,7 @@ from grown import Count, GrownCatalog, GrownObjects, GrownRegistry, Keys
 from handlers import LambdaContext, load_function
 from sluice import wiring
 from sluice.catalog import keys
+from sluice.catalog.records.releases import Stage
 from sluice.domain import times
 from sluice.domain.config.models import Data
 from sluice.domain.data import leaves, segments
@@ -137,7 +138,7 @@ def add_arrivals(catalog: GrownCatalog, size: int) -> None:
 
 
 def add_runs(catalog: GrownCatalog, runs: int, project: str) -> None:
-    """Add ended runs with their data sets, and the releases of their models."""
+    """Add ended runs with their data sets, and the releases of their models, of which none serves now."""
     ended = {"started_at": AT, "ended_at": AT, "reasons": [], "project_version": project}
     done = {"package_arn": "arn", "package_version": 1, "started_at": AT, "cause": "approval", "stages": []}
 
@@ -163,6 +164,7 @@ def add_runs(catalog: GrownCatalog, runs: int, project: str) -> None:
     catalog.add_past(PK, runs, lambda number: f"RELEASE#{PIPELINE}-v{number:05}-0", release)
     catalog.add_past(PK, runs, lambda number: f"DEPLOYMENT#production#{number:05}", deployment)
     catalog.add_past(PK, runs, lambda number: f"DATASET#{sha256(number)}", dataset)
+    catalog.create(Stage(PIPELINE, "production", f"sluice--{PIPELINE}--production").item())
     last = f"{PIPELINE}-v{runs - 1:05}-0"
     catalog.update(keys.pipeline_key(PIPELINE), {"build_seq": runs, "last_release": last})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sluice.catalog import keys
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def find_champion(cloud: Cloud, config: PipelineConfig) -> Live | None:
     """Return what serves of a project's pipeline, by `champions.choose`."""
-    return champions.choose(_live(cloud, config.name), [stage.name for stage in config.release.stages])
+    stages = [stage.name for stage in config.release.stages]
+    return champions.choose(_live(cloud, config.name, stages), stages)
 
 
 def compares(config: PipelineConfig) -> bool:
@@ -37,8 +38,8 @@ def overtaken(
     return automatic.overtaken(champion, find_champion(cloud, config), arn, run_id)
 
 
-def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
-    """Yield what serves, also where the catalog lost half of what it knew of that."""
+def _live(cloud: Cloud, pipeline: str, wanted: Iterable[str]) -> Iterator[Live]:
+    """Yield what serves, also where the catalog lost half of what it knew of a stage that is wanted."""
     partition = keys.partition(pipeline)
     stages = [Stage.of(item) for item in cloud.catalog.query(partition, keys.STAGES)]
     if live := [stage for stage in stages if stage.live]:
@@ -46,7 +47,10 @@ def _live(cloud: Cloud, pipeline: str) -> Iterator[Live]:
             deployment = deploying.find_deployment(cloud, pipeline, stage.name, stage.live)
             yield Live(stage.name, stage.position or 0, str(stage.live), deployment)
         return
+    # A stage that nothing was released to has neither an item nor deployments; a retired one keeps its item.
     known = {stage.name for stage in stages}
-    for deployment in map(Deployment.of, cloud.catalog.query(partition, keys.DEPLOYMENTS)):
-        if deployment.status == "live" and deployment.stage not in known:
-            yield Live(deployment.stage, 0, deployment.release_id, deployment)
+    for name in (name for name in wanted if name not in known):
+        for item in cloud.catalog.query(partition, keys.deployments_of(name)):
+            deployment = Deployment.of(item)
+            if deployment.status == "live":
+                yield Live(name, 0, deployment.release_id, deployment)
