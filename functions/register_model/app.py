@@ -78,9 +78,8 @@ def lambda_handler(task: RegisterModelTask, context: LambdaContext) -> dict[str,
         "manifest_uri": manifest_uri,
         "manifest_sha256": sha256,
     }
-    if config.register_.approval == "automatic" and package["ModelApprovalStatus"] == PENDING:
-        # An earlier attempt registered it for a person, for a reason that is gone by now.
-        needs_person = needs_person or automatic.DECIDES
+    status = package["ModelApprovalStatus"]
+    needs_person = automatic.as_registered(config.register_.approval, status, needs_person)
     # The time of the first attempt.
     _record(cloud, task, begun, package, registered, document["created_at"], needs_person)
     # Last: another attempt must see why the version waits.
@@ -119,9 +118,6 @@ def _record(
     name = packages.version_name(
         cloud.stack_name, task.pipeline, package["ModelPackageGroupName"], registered["package_version"]
     )
-    if status != PENDING:
-        # An earlier attempt registered it as approved, before there was a reason: nobody decided about it.
-        needs_person = None
     because = f"; {needs_person}" if needs_person else ""
     step = Step(
         run_id=task.run_id,

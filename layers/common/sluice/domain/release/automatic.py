@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sluice.catalog.records.releases import PENDING
+
 if TYPE_CHECKING:
     from sluice.catalog.records.releases import Approval, Package
     from sluice.domain.build.champions import Live
@@ -32,6 +34,15 @@ def needs_person(
     if not reasons:
         return None
     return f"{DECIDES}: {'; '.join(reasons)}"
+
+
+def as_registered(setting: str, status: str, reason: str | None) -> str | None:
+    """Return why a person decides about a version that was registered with this status.
+
+    An earlier attempt may have registered it: as approved, before there was a reason, or for a person, for
+    one that is gone by now.
+    """
+    return (reason or DECIDES) if setting == "automatic" and status == PENDING else None
 
 
 def is_automatic(setting: str, package: Package, approval: Approval | None) -> bool:
