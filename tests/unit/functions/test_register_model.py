@@ -377,6 +377,22 @@ def automatic(cloud: fakes.Cloud, invoke: Invoke) -> World:
     return world
 
 
+@pytest.fixture
+def limited(cloud: fakes.Cloud, invoke: Invoke) -> World:
+    """The same, of a project whose gates compare with no champion."""
+    cloud.allows_automatic_approval = True
+    world = World(cloud, invoke)
+    world.push(pipeline=f"{LIMITS}register: {{approval: automatic}}\n".encode())
+    return world
+
+
+def lose_package(world: World) -> keys.Key:
+    """Let the catalog know nothing of the version, as after an attempt that died; returns the item's key."""
+    key = keys.package_key(package(world)["ModelPackageArn"])
+    del world.cloud.catalog.items[key["pk"], key["sk"]]
+    return key
+
+
 def waits_because(world: World, run_id: str = RUN) -> str | None:
     """Why the version of a run waits, as its page says."""
     run = runs.run(world.cloud, run_id)
@@ -426,63 +442,49 @@ def test_a_registration_that_the_registry_told_of_first_still_says_why_it_waits(
     assert waits_because(automatic) == NOTHING_COMPARED
 
 
-def test_a_stack_that_allows_it_no_more_has_a_person_approve(cloud: fakes.Cloud, invoke: Invoke) -> None:
-    world = World(cloud, invoke)
-    cloud.allows_automatic_approval = True
-    world.push(pipeline=f"{LIMITS}register: {{approval: automatic}}\n".encode())
-    cloud.allows_automatic_approval = False
-    assert world.build("a.csv") == "registered"
-    assert package(world)["ModelApprovalStatus"] == "PendingManualApproval"
+def test_a_stack_that_allows_it_no_more_has_a_person_approve(limited: World) -> None:
+    limited.cloud.allows_automatic_approval = False
+    assert limited.build("a.csv") == "registered"
+    assert package(limited)["ModelApprovalStatus"] == "PendingManualApproval"
     why = "a person decides, although approval is automatic: the stack does not allow automatic approval"
-    assert waits_because(world) == why
+    assert waits_because(limited) == why
 
 
 def test_a_version_that_was_registered_as_approved_is_not_said_to_need_a_person(
-    cloud: fakes.Cloud, invoke: Invoke
+    limited: World,
 ) -> None:
     """A first attempt made it, and died: the second one has a reason, and the package is what it is."""
-    cloud.allows_automatic_approval = True
-    world = World(cloud, invoke)
-    world.push(pipeline=f"{LIMITS}register: {{approval: automatic}}\n".encode())
-    assert world.build("a.csv") == "registered"
-    key = keys.package_key(package(world)["ModelPackageArn"])
-    del world.cloud.catalog.items[key["pk"], key["sk"]]
-    cloud.allows_automatic_approval = False
-    world.invoke("register_model", payload(world))
-    item = world.cloud.catalog.get(key) or {}
+    assert limited.build("a.csv") == "registered"
+    key = lose_package(limited)
+    limited.cloud.allows_automatic_approval = False
+    limited.invoke("register_model", payload(limited))
+    item = limited.cloud.catalog.get(key) or {}
     assert (item["run_id"], item.get("needs_person")) == (RUN, None)
 
 
 def test_a_recall_for_which_a_version_waits_is_open_until_that_is_noted(
-    cloud: fakes.Cloud, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    limited: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cloud.allows_automatic_approval = True
-    world = World(cloud, invoke)
-    world.push(pipeline=f"{LIMITS}register: {{approval: automatic}}\n".encode())
-    recalled = Recall(PIPELINE, "0" * 64, "reviews/bad.csv", "open", cloud.now(), "ada", "", "r1")
-    world.cloud.catalog.create(recalled.item())
+    recalled = Recall(PIPELINE, "0" * 64, "reviews/bad.csv", "open", limited.cloud.now(), "ada", "", "r1")
+    limited.cloud.catalog.create(recalled.item())
     crashes = crash_once(releases, "see_package", monkeypatch)
-    assert world.build("a.csv") == "registered"
+    assert limited.build("a.csv") == "registered"
     assert crashes
-    assert str(waits_because(world)).endswith("data were recalled that it may hold: reviews/bad.csv")
-    (recall,) = recalling.find(cloud, PIPELINE)
+    assert str(waits_because(limited)).endswith("data were recalled that it may hold: reviews/bad.csv")
+    (recall,) = recalling.find(limited.cloud, PIPELINE)
     assert (recall.status, recall.run_id) == ("rebuilt", RUN)
 
 
 def test_a_version_that_was_registered_to_wait_is_for_a_person_also_if_nothing_asks_for_one_since(
-    cloud: fakes.Cloud, invoke: Invoke
+    limited: World,
 ) -> None:
     """Who approves it decides; without a reason on record it would be taken for approved by nobody."""
-    cloud.allows_automatic_approval = True
-    world = World(cloud, invoke)
-    world.push(pipeline=f"{LIMITS}register: {{approval: automatic}}\n".encode())
-    cloud.allows_automatic_approval = False
-    assert world.build("a.csv") == "registered"
-    key = keys.package_key(package(world)["ModelPackageArn"])
-    del world.cloud.catalog.items[key["pk"], key["sk"]]
-    cloud.allows_automatic_approval = True
-    world.invoke("register_model", payload(world))
-    assert waits_because(world) == "a person decides, although approval is automatic"
+    limited.cloud.allows_automatic_approval = False
+    assert limited.build("a.csv") == "registered"
+    lose_package(limited)
+    limited.cloud.allows_automatic_approval = True
+    limited.invoke("register_model", payload(limited))
+    assert waits_because(limited) == "a person decides, although approval is automatic"
 
 
 def test_a_number_that_is_not_finite_and_no_gate_reads_is_registered_as_null(
