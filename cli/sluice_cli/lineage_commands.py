@@ -130,9 +130,7 @@ def _print_object(found: dict[str, Any]) -> None:
     if found["next_after"]:
         where = f"--object {shlex.quote(found['key'])} --after {shlex.quote(found['next_after'])}"
         hint(f"more: `sluice lineage {where}`")
-    elif found["object_versions"] and all(
-        each["status"] == "quarantined" for each in found["object_versions"]
-    ):
+    elif {each["status"] for each in found["object_versions"]} == {"quarantined"}:
         hint(f"next: `sluice data list {found['pipeline']} --quarantined` says why it is set aside")
     else:
         hint(f"next: `sluice recall {shlex.quote(found['key'])}` rebuilds without it")
