@@ -95,6 +95,8 @@ class LambdaJobs:
             MemorySize=MEMORY_MB,
             Timeout=timeout_s,
         )
+        # One execution environment: an order waits until it has cleared what the job before left.
+        lambdas.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
         lambdas.put_function_event_invoke_config(
             FunctionName=function,
             MaximumRetryAttempts=0,
@@ -210,7 +212,6 @@ class LambdaJobs:
 
     def warm_up(self, name: str) -> None:
         self.run(self.processing(name, "import time, pack._speedups\ntime.sleep(1)"))
-        self.rest()
 
     def run(self, request: Mapping[str, Any], pipeline: str = PIPELINE) -> dict[str, Any]:
         self.start(request, pipeline)
@@ -226,17 +227,6 @@ class LambdaJobs:
             return described if status in ("Completed", "Failed", "Stopped") else {}
 
         return wait_for(look, timeout_s)
-
-    def rest(self) -> None:
-        """Wait until the function takes an order: it clears what a job left once its result is there."""
-        logs, group = self.cloud.client("logs"), f"/aws/lambda/{self.function}"
-
-        def is_free() -> bool:
-            messages = [each["message"] for each in logs.filter_log_events(logGroupName=group)["events"]]
-            began, ended = (sum(line.startswith(word) for line in messages) for word in ("START ", "REPORT "))
-            return bool(began == ended)
-
-        wait_for(is_free, 20)
 
     def log(self, name: str) -> list[str]:
         logs = self.cloud.client("logs")

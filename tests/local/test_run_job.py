@@ -434,5 +434,4 @@ def parent_of(jobs: LambdaJobs, name: str) -> bytes:
     """Run a job that tells the process of run_job."""
     script = "import os\nopen('/opt/ml/processing/out/parent', 'w').write(str(os.getppid()))"
     assert jobs.run(jobs.processing(name, script))["ProcessingJobStatus"] == "Completed", jobs.log(name)
-    jobs.rest()
     return jobs.read(f"runs/{PIPELINE}/{RUN}/evaluate/{name}/parent")
