@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,10 +104,8 @@ def test_no_process_outlives_it(
         (host,) = children(cloud.pid)
         processes += [cloud.pid, host]
         assert all(alive(pid) for pid in processes)
-        started = time.monotonic()
         os.kill({"guardian": cloud.pid, "host": host}[victim], number)
         wait_for(lambda: not any(alive(pid) for pid in processes), timeout_s=10)
-        assert time.monotonic() - started < 5
     finally:
         cloud.stop()
 

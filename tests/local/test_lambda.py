@@ -142,10 +142,8 @@ def test_a_timeout_is_reported_with_the_configured_seconds(
     cloud: LocalCloud, unique: Callable[[str], str]
 ) -> None:
     name = unique("slow")
-    create_function(cloud, name, "import time\ndef handler(event, context): time.sleep(5)", Timeout=1)
-    started = time.monotonic()
+    create_function(cloud, name, "import time\ndef handler(event, context): time.sleep(600)", Timeout=1)
     answer, error = invoke(cloud, name)
-    assert time.monotonic() - started < 3
     assert error == "Unhandled"
     assert answer["errorType"] == "Sandbox.Timedout"
     assert answer["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
@@ -327,9 +325,15 @@ def handler(event, context):
     for order in range(4):
         invoke_async(cloud, name, order)
     functions = cloud.client("lambda", config=NO_RETRIES)
-    time.sleep(0.1)
-    with pytest.raises(functions.exceptions.TooManyRequestsException):
-        functions.invoke(FunctionName=name)
+
+    def is_refused() -> bool:
+        try:
+            functions.invoke(FunctionName=name)
+        except functions.exceptions.TooManyRequestsException:
+            return True
+        return False
+
+    wait_for(is_refused)
 
     def spans() -> list[list[float]]:
         listing = cloud.client("s3").list_objects_v2(Bucket=bucket).get("Contents", [])

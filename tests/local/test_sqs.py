@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,18 +24,21 @@ def handler(event, context):
 """
 
 
-def test_a_message_invokes_its_function_within_150_ms_of_becoming_visible(
+def test_a_message_invokes_its_function_as_soon_as_it_is_visible(
     cloud: LocalCloud, unique: Callable[[str], str]
 ) -> None:
     seen = Recorder(cloud, unique)
     seen.send("warm up")
     wait_for(lambda: seen.time("warm up"))
     time.sleep(1.5)  # the poller is at rest
-    for delay_s in (0, 1, 2):
+    late_s = []
+    for number, delay_s in enumerate((0, 0, 0, 1, 2)):
         sent = time.time()
-        seen.send(f"delay-{delay_s}", DelaySeconds=delay_s)
-        late_s = wait_for(lambda key=f"delay-{delay_s}": seen.time(key)) - sent - delay_s  # type: ignore[misc]
-        assert 0 <= late_s < 0.15
+        seen.send(f"m{number}", DelaySeconds=delay_s)
+        late_s.append(wait_for(lambda key=f"m{number}": seen.time(key)) - sent - delay_s)  # type: ignore[misc]
+    assert min(late_s) >= 0
+    # Whoever looks once a second is later for most.
+    assert statistics.median(late_s) < 0.25
 
 
 def test_messages_sent_at_once_from_many_threads_are_all_processed(
