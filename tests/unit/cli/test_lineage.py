@@ -107,6 +107,25 @@ def test_a_step_that_was_not_computed_names_the_run_that_it_is_from(
     assert f"── train-0, from train-3 of {RUN}\n" in capsys.readouterr().out
 
 
+def test_candidates_are_listed_by_their_number_whichever_began_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = lineage.find_manifest
+    later = {"train-0": "2026-11-30T10:00:09Z", "train-1": "2026-11-30T10:00:08Z"}
+
+    def found(*given: Any) -> Any:
+        package, run, stored = find(*given)
+        document = json.loads(stored)
+        for step in document["steps"]:
+            step["started_at"] = later.get(step["step"], step.get("started_at"))
+        return package, run, json.dumps(document).encode()
+
+    monkeypatch.setattr(lineage, "find_manifest", found)
+    told = lineage.model(world.cloud, arn(world, "reviews-00002"))
+    trained = [step["step"] for step in told["steps"] if step["step"].startswith("train-")]
+    assert trained == ["train-0", "train-1"]
+
+
 def test_what_a_step_wrote_is_listed_once(world: World) -> None:
     listed = [each for step in answer("reviews/2")["steps"] for each in step["artifacts"]]
     uris = [each["uri"] for each in listed]

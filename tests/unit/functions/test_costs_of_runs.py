@@ -11,6 +11,7 @@ from build_world import PIPELINE, PIPELINE_YAML, RUN, Invoke, World
 from sluice.catalog import keys
 from sluice.domain.build import costs
 from sluice.services.build import costs as spending
+from sluice.services.views import costs as views
 
 
 class PromptWorld(World):
@@ -43,6 +44,15 @@ def test_of_a_registered_model(world: World) -> None:
     assert cost_of(world).transitions == transitions(world)
     # prepare, two candidates and an evaluation of five minutes each, on ml.m5.large.
     assert cost_of(world).usd == pytest.approx(4 * 0.115 / 12, rel=0.1)
+
+
+def test_candidates_are_priced_by_their_number_whichever_began_first(world: World) -> None:
+    assert world.build("a.csv") == "registered"
+    world.cloud.catalog.update(keys.step_key(RUN, "train-0"), {"started_at": "2026-11-24T23:59:59Z"})
+    found = views.run_cost(world.cloud, RUN)
+    assert found is not None
+    priced = [step["step"] for step in found["steps"] if step["step"].startswith("train-")]
+    assert priced == ["train-0", "train-1"]
 
 
 def test_of_a_pipeline_that_was_never_pushed_nothing_is_known(cloud: Any) -> None:

@@ -213,3 +213,30 @@ def test_a_candidates_step_names_its_place() -> None:
     for other in ("prepare", "train-", "train-x", "train-1-r0", "train-1-r"):
         with pytest.raises(InvalidNameError):
             candidates.place(other)
+
+
+def test_what_runs_beside_each_other_is_in_the_order_of_its_number_whatever_began_first() -> None:
+    began = {
+        "prepare": "1",
+        "train-10": "2",
+        "train-2": "3",
+        "train-0": "4",
+        "train-2-r1": "6",
+        "train-0-r1": "7",
+        "evaluate-champion": "8",
+        "evaluate-candidate": "9",
+    }
+    steps = [{"step": "gates", "started_at": "9.5"}, {"step": "register"}]
+    steps += [{"step": name, "started_at": at} for name, at in sorted(began.items())]
+    assert [step["step"] for step in candidates.in_order(steps)] == [
+        "register",
+        "prepare",
+        "train-0",
+        "train-2",
+        "train-10",
+        "train-0-r1",
+        "train-2-r1",
+        "evaluate-candidate",
+        "evaluate-champion",
+        "gates",
+    ]

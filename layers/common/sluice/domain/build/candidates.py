@@ -17,7 +17,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sluice.domain import names
@@ -91,6 +91,28 @@ def place(step: str) -> tuple[int, int]:
 
 def is_candidate(step: str) -> bool:
     return step.startswith(names.TRAIN)
+
+
+def in_order(steps: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return a run's steps as they began; what began beside each other in any order, by number or name.
+
+    Those are the candidates of a rung, and the evaluations.
+    """
+    listed, began = [*steps], dict[str, str]()
+    for step in listed:
+        group, at = _beside(step)[0], str(step.get("started_at") or "")
+        began[group] = min(began.get(group, at), at)
+    return sorted(listed, key=lambda step: (began[_beside(step)[0]], *_beside(step)))
+
+
+def _beside(step: Mapping[str, Any]) -> tuple[str, int, str]:
+    """Return what a step runs beside, and its place there."""
+    name = str(step["step"])
+    if is_candidate(name):
+        index, rung = place(name)
+        return f"{names.TRAIN}{rung}", index, name
+    evaluation = names.evaluate_step("")
+    return (evaluation if name.startswith(evaluation) else name), 0, name
 
 
 def values_of(train: Train, step: str) -> dict[str, Any]:

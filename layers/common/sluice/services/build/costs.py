@@ -26,11 +26,10 @@ def of_run(cloud: Cloud, run: Run, storage_bytes: int = 0, known: Sequence[Step]
 
     `known` are the steps, if they were read before.
     """
-    from sluice.domain.build import costs
+    from sluice.domain.build import candidates, costs
 
     found = building.find_steps(cloud, run.run_id) if known is None else known
-    steps = [{"step": each.step, **each.item()} for each in found]
-    steps.sort(key=lambda step: str(step.get("started_at") or ""))
+    steps = candidates.in_order({"step": each.step, **each.item()} for each in found)
     measured = [_measured(cloud, run, step) for step in steps]
     return costs.of_run(measured, {name: getattr(run, name) for name in costs.ATTRIBUTES}, storage_bytes)
 

@@ -10,6 +10,7 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Run
 from sluice.catalog.records.releases import Approval, Package
+from sluice.domain.build import candidates
 from sluice.domain.data.segments import DatasetHead
 from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
@@ -73,10 +74,7 @@ def model(cloud: Cloud, arn: str) -> dict[str, Any]:
         "parameters": document["parameters"],
         "overrides": document.get("overrides") or {},
         "candidate": document["candidate"],
-        "steps": [
-            _step(each, document)
-            for each in sorted(document["steps"], key=lambda step: str(step.get("started_at") or ""))
-        ],
+        "steps": [_step(each, document) for each in candidates.in_order(document["steps"])],
         "environments": document.get("environments") or [],
         "image": {"uri": document["serving"]["container"]["Image"], "digest": run.image_digest},
         "metrics": document["evaluation"].get("metrics", {}),
