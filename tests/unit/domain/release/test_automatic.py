@@ -46,28 +46,27 @@ def overtaken(champion: dict[str, Any] | None, serves: Live | None) -> str | Non
 
 
 @pytest.mark.parametrize(
-    ("setting", "record", "epoch", "is_automatic"),
+    ("record", "epoch", "is_automatic"),
     [
-        ("automatic", {}, 1, True),
-        ("manual", {}, 1, False),
+        ({}, 1, True),
         # Withdrawn, and given by a person.
-        ("automatic", {}, 3, False),
+        ({}, 3, False),
         # It was registered for a person, whose decision is the first one.
-        ("automatic", {"needs_person": "there is no champion"}, 1, False),
+        ({"needs_person": "there is no champion"}, 1, False),
         # The group was deleted and made again, after two decisions about a version with this ARN.
-        ("automatic", {"decided_before": 2}, 3, True),
-        ("automatic", {"decided_before": 2}, 5, False),
+        ({"decided_before": 2}, 3, True),
+        ({"decided_before": 2}, 5, False),
     ],
 )
 def test_a_version_is_automatic_until_a_person_decides_about_it(
-    setting: str, record: dict[str, Any], epoch: int, is_automatic: bool
+    record: dict[str, Any], epoch: int, is_automatic: bool
 ) -> None:
     package = Package(f"{ARN}/4", **record)
-    assert automatic.is_automatic(setting, package, approval(epoch)) == is_automatic
+    assert automatic.is_automatic(package, approval(epoch)) == is_automatic
 
 
 def test_a_version_without_a_decision_is_not_automatic() -> None:
-    assert not automatic.is_automatic("automatic", Package(f"{ARN}/4"), None)
+    assert not automatic.is_automatic(Package(f"{ARN}/4"), None)
 
 
 @pytest.mark.parametrize(

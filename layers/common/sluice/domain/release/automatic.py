@@ -45,9 +45,12 @@ def as_registered(setting: str, status: str, reason: str | None) -> str | None:
     return (reason or DECIDES) if setting == "automatic" and status == PENDING else None
 
 
-def is_automatic(setting: str, package: Package, approval: Approval | None) -> bool:
-    """Tell whether a version was approved by nobody: it was registered so, and not decided on since."""
-    if setting != "automatic" or approval is None or package.needs_person:
+def is_automatic(package: Package, approval: Approval | None) -> bool:
+    """Tell whether nobody approved a version whose project's approval is automatic.
+
+    Then it was registered as approved, and not decided on since.
+    """
+    if approval is None or package.needs_person:
         return False
     return approval.epoch <= (package.decided_before or 0) + 1
 

@@ -72,12 +72,11 @@ def objections(cloud: Cloud, request: Request, package: Package, stages: list[st
 
 
 def _is_automatic(cloud: Cloud, package: Package) -> bool:
-    setting = package.config.register_.approval
-    if setting != "automatic":
+    if package.config.register_.approval != "automatic":
         return False
     item = cloud.catalog.get(keys.package_key(package.arn))
     record = records.Package.of(item) if item else records.Package(package.arn)
-    return automatic.is_automatic(setting, record, releasing.find_approval(cloud, package.arn))
+    return automatic.is_automatic(record, releasing.find_approval(cloud, package.arn))
 
 
 def _overtaken(cloud: Cloud, package: Package) -> str | None:
