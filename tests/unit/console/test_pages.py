@@ -386,6 +386,7 @@ def test_what_a_person_pinned_is_said_where_it_serves_and_can_be_let_go(
     for path in ("/", f"/pipelines/{RELEASES}", f"/pipelines/{RELEASES}/why"):
         words = page(released.cloud, path).words
         assert "ada pinned v1: until Monday" in words
+        assert words.replace("ada pinned v1", "").count("pinned") == 1
         assert ends in words
 
 
