@@ -64,7 +64,7 @@ def sign(
         "files": files,
         "is_trusted": public_der in trusted if trusted else None,
     }
-    show(result, as_json, lambda: _print_signed(model, result))
+    show(result, as_json, lambda: _print_signed(model, result, trusted))
 
 
 def _read(target: Target, pipeline: str, arn: str) -> tuple[model_packages.Package, dict[str, str]]:
@@ -122,12 +122,19 @@ def _sign(private: EllipticCurvePrivateKey, message: bytes) -> bytes:
     return private.sign(message, ec.ECDSA(getattr(hashes, _HASHES[private.curve.name])()))
 
 
-def _print_signed(model: str, result: dict[str, Any]) -> None:
+def _print_signed(model: str, result: dict[str, Any], trusted: list[str]) -> None:
     out.print("[green]signed[/]", escape(f"{', '.join(result['files'])} of {model}"))
     out.print(escape(result["signature_uri"]), soft_wrap=True)
     if result["is_trusted"] is None:
         out.print("the stack demands no signatures; to have it demand this key's, deploy it with")
-        out.print(escape(f"SigningPublicKeys={result['public_key']}"), soft_wrap=True)
     elif not result["is_trusted"]:
-        out.print("[red]the stack does not know this key[/]: it releases nothing that it signed")
-    hint(f"next: `sluice approve {model}` releases it")
+        out.print(
+            "[red]the stack does not know this key[/]: it releases nothing that it signed; deploy it with"
+        )
+    if not result["is_trusted"]:
+        keys = ",".join([*trusted, result["public_key"]])
+        out.print(escape(f"SigningPublicKeys={keys}"), soft_wrap=True)
+    if result["is_trusted"] is False:
+        hint("next: deploy the stack with these keys, or sign it with one that the stack knows")
+    else:
+        hint(f"next: `sluice approve {model}` releases it")

@@ -87,8 +87,13 @@ def test_it_says_whether_the_stack_knows_the_key(world: World, stack: Stack, tmp
     assert f"SigningPublicKeys={signed['public_key']}" in call(path).stdout
     stack.outputs["SigningPublicKeys"] = f"another,{signed['public_key']}"
     assert answer(path)["is_trusted"] is True
+    assert "`sluice approve reviews/1` releases it" in call(path).output
     stack.outputs["SigningPublicKeys"] = "another"
-    assert "does not know this key" in call(path).stdout
+    said = call(path).output
+    assert "does not know this key" in said
+    assert f"SigningPublicKeys=another,{signed['public_key']}" in said
+    assert "next: deploy the stack with these keys, or sign it with one that the stack knows" in said
+    assert "approve" not in said
 
 
 def test_a_key_with_a_passphrase_needs_it(
