@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from sluice.catalog import keys
@@ -12,6 +13,7 @@ from sluice.catalog.records.releases import PENDING, Package, Recovery, Release
 from sluice.domain import actors, config, names
 from sluice.domain.release import holds, packages, recoveries, releases
 from sluice.domain.release.holds import Hold
+from sluice.domain.times import from_iso
 from sluice.services import building
 from sluice.services.release import approving, deploying, releasing
 from sluice.services.views import stages
@@ -54,22 +56,71 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
         return {**awaited, "note": f"it is not released: {pinned}"} if pinned else awaited
     if seen.status != APPROVED:
         return {**awaited, "note": "it was approved before, but the stack has not heard of it yet"}
+    before = _decided_before(target, seen)
     if release_id := _under_way(target, seen):
-        note = f"it was approved before, and {release_id} is under way"
-        return {**result, "release_id": release_id, "note": note}
+        return {**result, "release_id": release_id, "note": f"{before}; {release_id} is under way"}
     if live_on := _served_by(target, seen):
-        name = packages.name_of(target.stack, seen)
-        return {**result, "note": f"{name} was approved before and is live on {live_on}: nothing to release"}
+        return {**result, "note": f"{before}, and is live on {live_on}: nothing to release"}
     if pinned:
-        return {**result, "note": f"it was approved before, and is not released: {pinned}"}
+        return {**result, "note": f"{before}, and is not released: {pinned}"}
     is_back = any(_is(row, "held") for row in _serving(target, seen))
     why = "serves only by an automatic rollback" if is_back else "is not live"
-    say(f"it was approved before and {why}: the approval is withdrawn and given anew")
+    say(f"{before}, and {why}: the approval is withdrawn and given anew")
     _decide(target, arn, PENDING, "")
     _until_withdrawn(target, arn, seen.epoch)
     _decide(target, arn, APPROVED, reason)
-    note = f"it was approved before and {why}, so the approval was withdrawn and given anew"
+    note = f"{before}, and {why}, so the approval was withdrawn and given anew"
     return {**awaited, "after_epoch": seen.epoch + 1, "note": note}
+
+
+def _decided_before(target: Target, seen: Package) -> str:
+    """Say when a version was approved or rejected, and by whom."""
+    name, done = packages.name_of(target.stack, seen), seen.status.lower()
+    found = releasing.find_approval(target.cloud, seen.arn)
+    return f"{name} was {done} before" + (f", at {found.decided_at} by {found.approver}" if found else "")
+
+
+def release_to(target: Target, arn: str, stage: str, reason: str) -> dict[str, Any]:
+    """Release an approved version to a stage, unless it serves there, or is on its way.
+
+    The result holds `release_id` of a release under way, or, if there is nothing to release, only a `note`.
+    Raises CommandError if the version's project has no such stage, or if another version is pinned there.
+    """
+    check_stage(target, arn, stage)
+    package, result = own_package(target, arn), {"model_package_arn": arn, "status": APPROVED}
+    name, pipeline = packages.name_of(target.stack, package), str(package.pipeline)
+    if release_id := _coming(target, package).get(stage):
+        return {**result, "release_id": release_id, "note": f"{release_id} is under way to {stage} already"}
+    for row in _settled(target, package):
+        if row["stage"] == stage:
+            serves = (
+                f"{name} is live on {stage} since {row['promoted_at']}{_released_by(target, pipeline, row)}"
+            )
+            return {**result, "note": f"{serves}: nothing to release"}
+    refuse_pinned(target, pipeline, stage)
+    command = {"package_arn": arn, "stages": [stage], "reason": reason}
+    return {**result, "release_id": start_release(target, pipeline, package.version, command)}
+
+
+def _settled(target: Target, package: Package) -> list[dict[str, Any]]:
+    """Return the stages where a version is live, and where a release of it would change nothing."""
+    rows = _serving(target, package)
+    return [row for row in rows if not _is(row, "held") and not row["deviation"]]
+
+
+def _released_by(target: Target, pipeline: str, row: dict[str, Any]) -> str:
+    found = releasing.find_release(target.cloud, pipeline, row["live"])
+    return f", released by {found.actor}" if found else ""
+
+
+def already_released(target: Target, arn: str, stage: str | None, release: dict[str, Any]) -> str | None:
+    """Name the release that was quicker than one that was refused, if the version serves by it."""
+    if release["status"] != "refused":
+        return None
+    package = own_package(target, arn)
+    wanted = {stage} if stage else set(_wanted(target, package))
+    live = {row["stage"]: str(row["live"]) for row in _settled(target, package)}
+    return live[min(wanted)] if wanted and wanted <= set(live) else None
 
 
 def _own_approval_stands(target: Target, arn: str, seen: Package) -> str | None:
@@ -97,13 +148,39 @@ def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
     if _status(target, arn) != REJECTED:
         _decide(target, arn, REJECTED, reason)
         return {**result, **awaited, "after_epoch": package.epoch if package else 0}
-    note = "it was rejected before, so nothing changes"
+    is_heard = package is not None and package.status == REJECTED
+    before = _decided_before(target, package) if package and is_heard else "it was rejected before"
+    note = f"{before}, so nothing changes"
     if package and serving:
         stage = next(iter(serving))
         note += f"; it is still live on {stage}: `sluice rollback {package.pipeline} --stage {stage}`"
-    is_heard = package is not None and package.status == REJECTED
     epoch = package.epoch if package else 0
     return {**result, **awaited, "after_epoch": epoch - is_heard, "note": note}
+
+
+def roll_back(target: Target, pipeline: str, row: dict[str, Any], reason: str) -> dict[str, Any]:
+    """Take back the release that a stage's `row` calls live, unless that is under way.
+
+    Naming it keeps a command that is repeated from rolling back further.
+    """
+    if row["takes_back"] is not None and row["takes_back"] == row["live_version"]:
+        found = releasing.find_release(target.cloud, pipeline, row["releasing"])
+        by = f" since {found.started_at}, by {found.actor}" if found else ""
+        note = f"{row['releasing']} takes it back already{by}"
+        return {"release_id": row["releasing"], "note": note}
+    command = {"stage": row["stage"], "rolls_back": row["live"], "reason": reason}
+    return {"release_id": start_release(target, pipeline, row["live_version"] or 0, command)}
+
+
+def already_rolled_back(
+    target: Target, pipeline: str, row: dict[str, Any], release: dict[str, Any]
+) -> str | None:
+    """Name the rollback that was quicker than one that was refused; `row` is the stage's before both."""
+    if release["status"] != "refused" or row["live"] is None:
+        return None
+    taken = deploying.find_deployment(target.cloud, pipeline, row["stage"], row["live"])
+    found = releasing.find_stage(target.cloud, pipeline, row["stage"])
+    return found.live if found and taken and taken.status == "rolled_back" else None
 
 
 def start_release(target: Target, pipeline: str, version: int, command: dict[str, Any]) -> str:
@@ -213,7 +290,17 @@ def _under_way(target: Target, seen: Package) -> str | None:
         is_its = release.release_id == decided or release.package_arn == seen.arn
         if is_its and release.pipeline == seen.pipeline:
             return release.release_id
-    return decided if seen.is_unfinished else None
+    return decided if seen.is_unfinished or _is_starting(target, seen, decided) else None
+
+
+def _is_starting(target: Target, seen: Package, release_id: str) -> bool:
+    """Tell whether the release of a fresh approval is not on record yet, as it is only when it is planned."""
+    if releasing.find_release(target.cloud, str(seen.pipeline), release_id):
+        return False
+    found, quorum = releasing.find_approval(target.cloud, seen.arn), approving.find_quorum(target.cloud, seen)
+    if found is None or (quorum is not None and not quorum.is_reached):
+        return False
+    return from_iso(target.cloud.now()) - from_iso(found.decided_at) < timedelta(seconds=HEARD_S)
 
 
 def _release_id(seen: Package) -> str:

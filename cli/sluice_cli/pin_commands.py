@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from sluice.services import views
 from sluice_cli import lookup, pinning
 from sluice_cli.options import Json, Pipeline, Reason, example, show
-from sluice_cli.output import err, hint, out
+from sluice_cli.output import err, escape, hint, out
+from sluice_cli.target import Target
 
 pin_app = typer.Typer()
 
@@ -42,9 +44,18 @@ def pin(
             out.print(f"[green]let go[/] {version}" if changed else f"{version} was not pinned")
         else:
             out.print("[green]pinned[/]", version, "" if changed else "was pinned before")
+        if held and not changed:
+            out.print(escape(f"{held['reason']}, at {held['since']}"))
         if off:
-            hint(f"next: `sluice approve {name}/VERSION` releases what was approved meanwhile")
+            hint(_after(target, name))
         else:
             hint(f"next: `sluice pin {name} --stage {stage} --off` lets go of it")
 
     show(result, as_json, text)
+
+
+def _after(target: Target, pipeline: str) -> str:
+    """Name the version that waits, which a pin may have kept back, or what shows what serves."""
+    for each in views.pipelines.awaited_decisions(target.cloud, pipeline):
+        return f"next: `sluice {each['command']}` releases {each['model']}, which waits"
+    return f"next: `sluice status {pipeline}` shows what serves, and what guards it"

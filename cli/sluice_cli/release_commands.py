@@ -119,16 +119,15 @@ def approve(
         if stage is None:
             result = decisions.approve(target, arn, reason, status.update)
         else:
-            decisions.check_stage(target, arn, stage)
-            decisions.refuse_pinned(target, pipeline, stage)
-            command = {"package_arn": arn, "stages": [stage], "reason": reason or "sluice approve --stage"}
-            release_id = decisions.start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
-            result = {"model_package_arn": arn, "status": "Approved", "release_id": release_id}
+            result = decisions.release_to(target, arn, stage, reason or "sluice approve --stage")
         result["model"] = views.models.model_name(target.cloud, pipeline, arn)
         result["recalled"] = views.recalls.recalled_in(target.cloud, pipeline, package.run_id)
         if wait:
             status.update("waiting for the release")
             result["release"] = decisions.follow(target, result, status.update)
+            if result["release"]:
+                quicker = decisions.already_released(target, arn, stage, result["release"])
+                _take_the_quicker(target, pipeline, result, quicker)
     finish_decision(result, as_json, _next_step(target, pipeline, arn, result.get("release") or {}))
 
 
@@ -146,6 +145,13 @@ def _next_step(target: Target, pipeline: str, arn: str, release: dict[str, Any])
         return _asking(target, pipeline, release["stages"][-1])
     # Whether a release is under way depends on others: who must approve too, what is pinned.
     return f"next: `sluice status {pipeline}` shows what is under way, what serves, and what waits for whom"
+
+
+def _take_the_quicker(target: Target, pipeline: str, result: dict[str, Any], quicker: str | None) -> None:
+    """Let a refused release count as done, if another one did the same meanwhile."""
+    if quicker:
+        release = waiting.this_release_end(target, pipeline, quicker)
+        result |= {"release": release, "note": f"another command was quicker, by {release['actor']}"}
 
 
 def _asking(target: Target, pipeline: str, stage: str) -> str:
@@ -208,18 +214,14 @@ def rollback(
     """Return a stage to its last known good release."""
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
-    # Name what serves now: repeating the command must not roll back further.
     live = lookup.stage_row(target, name, stage)
-    command = {"stage": stage, "rolls_back": live["live"], "reason": reason or "sluice rollback"}
-    release_id = decisions.start_release(target, name, live["live_version"] or 0, command)
-    result: dict[str, Any] = {
-        "release_id": release_id,
-        "status": "started",
-        "takes_back": live["live_version"],
-    }
+    result = decisions.roll_back(target, name, live, reason or "sluice rollback")
+    result |= {"status": "started", "takes_back": live["live_version"]}
     if wait:
-        with err.status(f"waiting for {release_id}"):
-            result["release"] = waiting.this_release_end(target, name, release_id)
+        with err.status(f"waiting for {result['release_id']}"):
+            result["release"] = waiting.this_release_end(target, name, result["release_id"])
+        quicker = decisions.already_rolled_back(target, name, live, result["release"])
+        _take_the_quicker(target, name, result, quicker)
     finish_decision(result, as_json, f"next: `sluice status {name}` shows the release")
 
 

@@ -26,18 +26,20 @@ def _reject(target: Target, form: Form) -> str:
 def _release(target: Target, form: Form) -> str:
     """Release an approved version to a stage that waits for a person."""
     arn = lookup.model_arn(target, form["model"])
-    pipeline = str(decisions.own_package(target, arn).pipeline)
-    command = {"package_arn": arn, "stages": [form["stage"]], "reason": form["reason"]}
-    release_id = decisions.start_release(target, pipeline, int(arn.rpartition("/")[2]), command)
-    return f"{form['model']} is being released to {form['stage']} ({release_id})."
+    result = decisions.release_to(target, arn, form["stage"], form["reason"])
+    begun = f"{form['model']} is being released to {form['stage']} ({result.get('release_id')})."
+    return result.get("note") or begun
 
 
 def _roll_back(target: Target, form: Form) -> str:
     """Roll back what the person saw serving, and nothing that came since."""
-    command = {"stage": form["stage"], "rolls_back": form["rolls_back"], "reason": form["reason"]}
-    pipeline = lookup.the_pipeline(target, form["pipeline"])
-    release_id = decisions.start_release(target, pipeline, int(form["version"]), command)
-    return f"{form['stage']} is being rolled back from v{form['version']} ({release_id})."
+    pipeline, stage = lookup.the_pipeline(target, form["pipeline"]), form["stage"]
+    row = lookup.stage_row(target, pipeline, stage)
+    if row["live"] != form["rolls_back"]:
+        raise CommandError(f"{stage} serves v{row['live_version']} by now, so nothing was rolled back")
+    result = decisions.roll_back(target, pipeline, row, form["reason"])
+    begun = f"{stage} is being rolled back from v{form['version']} ({result['release_id']})."
+    return result.get("note") or begun
 
 
 def _release_data(target: Target, form: Form) -> str:

@@ -17,8 +17,13 @@ from sluice.catalog.records.releases import Package, Release
 from sluice.services import views
 from sluice.services.views import pipelines
 from sluice_cli import decisions, lookup, main, options, serving_commands, waiting
+from sluice_cli.console import acts
+from sluice_cli.errors import CommandError
 
 APPROVE = ["approve", "--wait", "--json", "-m", "looks right"]
+ANNA = "arn:aws:iam::123456789012:user/anna"
+BEFORE = f"reviews/1 was approved before, at 2026-11-24T09:01:00.000Z by {ANNA}"
+REFUSES = {"status_code": 500, "body": b"no luck", "content_type": "text/plain", "variant": None}
 
 
 class Stack:
@@ -30,11 +35,16 @@ class Stack:
         self.world = world
         self.cloud, self.catalog = world.cloud, world.cloud.catalog
         self.decided: list[str] = []
-        self.caller = "arn:aws:iam::123456789012:user/anna"
+        self.caller = ANNA
+        self.outputs = {"ReleaseModelStateMachineArn": "machine"}
 
     def call(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
         if operation == "get_caller_identity":
             return {"Arn": self.caller}
+        if operation == "start_execution":
+            self.cloud.workflows.start("release", request["name"], json.loads(request["input"]))
+            self.world.run_all()
+            return {}
         arn = str(request.get("ModelPackageName") or request.get("ModelPackageArn"))
         package = self.world.cloud.registry.by_arn[arn]
         if operation == "describe_model_package":
@@ -92,8 +102,7 @@ def test_who_approves_a_model_of_recalled_data_is_told(stack: Stack, monkeypatch
 
 def test_what_was_approved_before_and_is_not_live_is_released_again(stack: Stack) -> None:
     arn = registered(stack)
-    refuses = {"status_code": 500, "body": b"no luck", "content_type": "text/plain", "variant": None}
-    stack.world.cloud.endpoints.responses = [refuses] * 4
+    stack.world.cloud.endpoints.responses = [REFUSES] * 4
     code, result = run(APPROVE, arn)
     assert (code, result["release"]["status"]) == (1, "failed")
     code, result = run(APPROVE, arn)
@@ -117,7 +126,7 @@ def test_what_an_automatic_rollback_put_back_is_released_again_which_ends_the_ho
     assert (code, result["release"]["status"], result["release"]["cause"]) == (0, "released", "approval")
     assert "serves only by an automatic rollback" in result["note"]
     code, result = run(APPROVE, arn)
-    assert result["note"] == "reviews/1 was approved before and is live on production: nothing to release"
+    assert result["note"].endswith(", and is live on production: nothing to release")
 
 
 def test_what_is_live_is_not_released_again_and_the_answer_comes_at_once(stack: Stack) -> None:
@@ -126,7 +135,7 @@ def test_what_is_live_is_not_released_again_and_the_answer_comes_at_once(stack: 
     code, result = run(APPROVE, arn)
     assert code == 0
     assert result["release"] is None
-    assert result["note"] == "reviews/1 was approved before and is live on production: nothing to release"
+    assert result["note"] == f"{BEFORE}, and is live on production: nothing to release"
     assert stack.decided == ["Approved"]
 
 
@@ -173,6 +182,113 @@ def test_a_release_under_way_is_named_and_followed(stack: Stack, monkeypatch: py
     assert "is under way" in result["note"]
 
 
+def test_an_approval_whose_release_is_not_planned_yet_is_not_withdrawn(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a second terminal finds it: the execution was started, and the catalog has no release of it."""
+    arn = registered(stack)
+    monkeypatch.setattr(stack.world, "run_all", lambda: None)
+    run(["approve", "--json"], arn)
+    (execution,) = stack.world.waiting()
+    code, result = run(["approve", "--json"], arn)
+    assert (code, result["release_id"]) == (0, execution.rpartition(":")[2])
+    assert result["note"] == f"{BEFORE}; {result['release_id']} is under way"
+    assert stack.decided == ["Approved"]
+    # No execution takes so long to plan: this one was lost.
+    stack.world.later(seconds=decisions.HEARD_S)
+    assert "withdrawn and given anew" in run(["approve", "--json"], arn)[1]["note"]
+
+
+def on_stage(stack: Stack, arn: str) -> tuple[int, dict[str, Any]]:
+    return run(["approve", "--wait", "--json", "--stage", "production"], arn)
+
+
+def test_what_serves_on_a_stage_already_is_not_released_there_again(stack: Stack) -> None:
+    arn = registered(stack)
+    run(APPROVE, arn)
+    since = stack.world.deployment(stack.world.stage()["live"])["promoted_at"]
+    code, result = on_stage(stack, arn)
+    assert (code, result["release"]) == (0, None)
+    live = f"reviews/1 is live on production since {since}, released by {ANNA}"
+    assert result["note"] == f"{live}: nothing to release"
+    assert len(stack.world.releases()) == 1
+
+
+def test_what_is_on_its_way_to_a_stage_is_followed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution, _ = stack.world.plan(arn := registered(stack))
+    release_id = execution.rpartition(":")[2]
+    end = {"release_id": release_id, "status": "released", "reasons": []}
+    monkeypatch.setattr(waiting, "this_release_end", lambda *_: end)
+    code, result = on_stage(stack, arn)
+    assert (code, result["release"]) == (0, end)
+    assert result["note"] == f"{release_id} is under way to production already"
+
+
+def test_a_release_that_another_command_was_quicker_with_counts_as_done(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = registered(stack)
+    run(APPROVE, arn)
+    # What this terminal saw was before that.
+    see, seen = decisions._settled, iter([list[Any]()])
+    monkeypatch.setattr(decisions, "_settled", lambda *given: next(seen, see(*given)))
+    code, result = on_stage(stack, arn)
+    assert (code, result["release"]["status"]) == (0, "released")
+    assert result["release"]["release_id"] == stack.world.stage()["live"]
+    assert result["note"] == f"another command was quicker, by {ANNA}"
+    assert [each["status"] for each in stack.world.releases()].count("refused") == 1
+
+
+def roll_back() -> tuple[int, dict[str, Any]]:
+    result = CliRunner().invoke(main.app, ["rollback", PIPELINE, "--wait", "--json"])
+    return result.exit_code, json.loads(result.stdout[result.stdout.rindex('{\n  "') :])
+
+
+def test_a_rollback_that_is_under_way_is_followed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving(stack, 1, 2)
+    live = stack.world.stage()["live"]
+    back = "reviews-v2-back-0a1b2c3d"
+    stack.catalog.update(keys.stage_key(PIPELINE, "production"), {"releasing": back})
+    stack.catalog.create(Release(PIPELINE, back, "command", "running", ANNA, "machine", "2026-11-24").item())
+    end = {"release_id": back, "status": "released", "reasons": []}
+    monkeypatch.setattr(waiting, "this_release_end", lambda *_: end)
+    code, result = roll_back()
+    assert (code, result["release"], result["takes_back"]) == (0, end, 2)
+    assert result["note"] == f"{back} takes it back already since 2026-11-24, by {ANNA}"
+    assert stack.world.stage()["live"] == live
+
+
+def test_a_rollback_that_another_command_was_quicker_with_counts_as_done(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving(stack, 1, 2)
+    row = lookup.stage_row(stack, PIPELINE, "production")  # type: ignore[arg-type]
+    assert roll_back()[1]["release"]["package_version"] == 1
+    # What this terminal saw was before that.
+    monkeypatch.setattr(lookup, "stage_row", lambda *_: row)
+    code, result = roll_back()
+    assert (code, result["release"]["package_version"]) == (0, 1)
+    assert result["release"]["release_id"] == stack.world.stage()["live"]
+    assert result["note"] == f"another command was quicker, by {ANNA} (unverified)"
+    assert stack.world.live_version() == 1
+
+
+def test_the_buttons_of_the_console_do_nothing_twice(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = serving(stack, 1, 2)
+    target: Any = stack
+    monkeypatch.setattr(lookup, "the_pipeline", lambda target, name: name)
+    releases = len(stack.world.releases())
+    said = acts.act(target, "release", {"model": arn, "stage": "production", "reason": "again"})
+    assert said.endswith(f", released by {ANNA}: nothing to release")
+    assert len(stack.world.releases()) == releases
+    live = stack.world.stage()["live"]
+    form = {"pipeline": PIPELINE, "stage": "production", "version": "2", "rolls_back": live, "reason": "bad"}
+    assert acts.act(target, "roll-back", form).startswith("production is being rolled back from v2 (")
+    assert stack.world.live_version() == 1
+    with pytest.raises(CommandError, match="production serves v1 by now, so nothing was rolled back"):
+        acts.act(target, "roll-back", form)
+
+
 def test_a_decision_of_somebody_else_meanwhile_ends_the_wait(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +330,9 @@ def test_what_was_rejected_before_is_said_with_where_it_is_live_all_the_same(sta
     assert stack.world.live_version() == 1  # nothing to go back to
     code, result = run(["reject", "--json"], arn)
     assert code == 0
+    assert result["note"].startswith(
+        f"reviews/1 was rejected before, at 2026-11-24T09:02:00.000Z by {ANNA}, so "
+    )
     assert "it is still live on production: `sluice rollback reviews --stage production`" in (result["note"])
     assert stack.decided == ["Approved", "Rejected"]
 
@@ -280,8 +399,7 @@ def test_a_rejection_that_nothing_can_be_rolled_back_for_says_what_to_do(stack: 
 
 def refuse_while_time_passes(stack: Stack, monkeypatch: pytest.MonkeyPatch, answers: int) -> None:
     """Have endpoints refuse so many requests, and `reconcile` come by whenever the command waits."""
-    refuses = {"status_code": 500, "body": b"no luck", "content_type": "text/plain", "variant": None}
-    stack.world.cloud.endpoints.responses = [refuses] * answers
+    stack.world.cloud.endpoints.responses = [REFUSES] * answers
 
     def pass_the_time(seconds: float) -> None:
         stack.world.later(minutes=5)

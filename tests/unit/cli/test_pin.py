@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import fakes
-from command_world import Hearing
+from command_world import ADA, Hearing
 from release_world import PIPELINE, World
 from sluice.catalog import keys
 from sluice.services.views import pipelines
@@ -59,9 +59,21 @@ def test_what_is_live_is_pinned_and_let_go(stack: Stack) -> None:
     assert result.exit_code == 0, result.output
     assert "pinned v1 on production" in result.output
     assert "`sluice pin reviews --stage production --off`" in result.output
-    assert "was pinned before" in run("pin", PIPELINE).output
-    assert "let go v1 on production" in run("pin", PIPELINE, "--off").output
+    again = " ".join(run("pin", PIPELINE).output.split())
+    assert "was pinned before" in again
+    assert f"{ADA} (unverified) pinned v1: until Monday, at 2026-11-24T09:00:00.000Z" in again
+    let_go = run("pin", PIPELINE, "--off").output
+    assert "let go v1 on production" in let_go
+    assert "next: `sluice status reviews` shows what serves, and what guards it" in let_go
     assert run("pin", PIPELINE, "--off").stdout == "v1 on production was not pinned\n"
+
+
+def test_what_waits_is_the_next_step_of_letting_go(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("pin", PIPELINE)
+    waits = {"model": "reviews/2", "command": "approve reviews/2"}
+    monkeypatch.setattr(pipelines, "awaited_decisions", lambda cloud, pipeline: [waits])
+    said = " ".join(run("pin", PIPELINE, "--off").output.split())
+    assert "next: `sluice approve reviews/2` releases reviews/2, which waits" in said
 
 
 def test_the_json_says_who_pinned_it_and_why(stack: Stack) -> None:
@@ -81,7 +93,10 @@ def test_a_stage_that_serves_nothing_is_refused(stack: Stack) -> None:
 def test_approving_a_version_says_at_once_that_a_pin_keeps_it_back(stack: Stack) -> None:
     arn = second(stack)
     run("pin", PIPELINE, "-m", "until Monday")
-    for note in ("it is not released: production is pinned", "it was approved before, and is not released"):
+    before = (
+        "reviews/2 was approved before, at 2026-11-24T09:00:00.000Z by arn:aws:iam::123456789012:user/anna"
+    )
+    for note in ("it is not released: production is pinned", f"{before}, and is not released: production"):
         said = " ".join(run("approve", arn).output.split())
         assert note in said
         assert "`sluice pin reviews --stage production --off` lets go of it" in said

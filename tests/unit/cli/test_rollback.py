@@ -29,7 +29,7 @@ class Target:
 def test_a_rollback_names_the_release_that_it_takes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same command twice in a row waits for the first one, and would go back twice."""
     target = Target()
-    live = {"stage": "production", "live": "reviews-v3-0a1b2c3d", "live_version": 3}
+    live = {"stage": "production", "live": "reviews-v3-0a1b2c3d", "live_version": 3, "takes_back": None}
     monkeypatch.setattr(options.Options, "target", lambda self: target)
     monkeypatch.setattr(lookup, "the_pipeline", lambda target, name: name)
     monkeypatch.setattr(stages, "stages", lambda cloud, name: [live])
