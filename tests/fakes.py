@@ -500,10 +500,11 @@ class FakeLogStreams:
 
 
 class FakeRoles:
-    """Roles by name; `forbidden` is an account that lets nobody make any."""
+    """Roles by name; `forbidden`: nobody may make any; `denied`: what was to go and was not there."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, Role] = {}
+        self.denied: list[str] = []
         self.made_at = "2026-11-24T09:00:00.000Z"
         self.forbidden = False
 
@@ -516,7 +517,11 @@ class FakeRoles:
     def delete(self, role: Role) -> None:
         if self.forbidden:
             raise RolesForbiddenError(role, "AccessDenied")
-        self.by_name.pop(role.name, None)
+        if role.name not in self.by_name:
+            # IAM does not know its path, by which our permission is limited.
+            self.denied.append(role.name)
+            raise RolesForbiddenError(role, "AccessDenied")
+        del self.by_name[role.name]
 
 
 class FakeRegistry:

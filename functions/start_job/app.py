@@ -212,12 +212,19 @@ def _step(
         detail=dict(hyperparameters),
         backend=placement.choice.backend,
         backend_reason=placement.choice.reason,
+        role=_whose_role(wanted, kind, placement),
         data_bytes=wanted.dataset.size_bytes if wanted.dataset else None,
         lambda_usage=placement.lambda_usage,
         packages_usage=environments.pay(cloud, placement.packages, name),
         environment=placement.environment,
     )
     return step if found is None else caching.depending(step, found)
+
+
+def _whose_role(wanted: WantedJob, kind: JobKind, placement: Placement) -> str | None:
+    if placement.room is not None or kind == "pipeline_execution":
+        return None
+    return jobs.role_of(wanted.build, wanted.task.step)[0]
 
 
 def _record(cloud: Cloud, waiting: JobTask, step: Step, placement: Placement) -> None:

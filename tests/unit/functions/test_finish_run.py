@@ -177,8 +177,11 @@ def test_the_runs_role_ends_with_it(world: World, status: str) -> None:
 
 
 def test_a_role_that_cannot_be_deleted_does_not_hold_up_the_next_run(world: World) -> None:
+    world.prepare_run()
+    world.job("prepare")
     world.cloud.roles.forbidden = True
     assert world.finish("rejected", reasons=["no"]) == "rejected"
+    assert world.cloud.roles.by_name
     assert "in_flight" not in world.pipeline
 
 

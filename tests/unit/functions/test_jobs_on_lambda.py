@@ -68,6 +68,13 @@ def test_a_small_job_runs_on_lambda_and_its_step_says_why(world: World) -> None:
     assert world.step("prepare")["usage"] == {"billed_s": 1.5, "memory_mb": 1769}
 
 
+def test_a_run_on_lambda_leaves_no_role_and_deletes_none_that_it_had_not(world: World) -> None:
+    world.job("prepare")
+    world.job("train-0")
+    world.finish("failed", error={"Error": "JobFailedError", "Cause": "no luck"})
+    assert (world.cloud.roles.by_name, world.cloud.roles.denied) == ({}, [])
+
+
 def test_no_job_is_ordered_whose_token_is_not_stored(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> bool:
         raise TransientError("the catalog does not answer")

@@ -84,5 +84,5 @@ def test_a_build_makes_so_many_requests(counted: tuple[World, Asked]) -> None:
         "select_candidate": (10, 2),
         "check_gates": (5, 3),
         "register_model": (26, 4),
-        "finish_run": (21, 3),
+        "finish_run": (19, 3),
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import fakes
-from build_world import RUN, Invoke, World, ended
+from build_world import PIPELINE_YAML, RUN, Invoke, World, ended
 from sluice.catalog import keys
 from sluice.domain import roles
 from sluice.domain.roles import Account
@@ -94,6 +94,20 @@ def test_a_run_whose_jobs_have_ended_leaves_no_role(world: World) -> None:
     assert list(world.cloud.roles.by_name) == [role("prepare")]
     world.finish("failed", error=FAILURE)
     assert not world.cloud.roles.by_name
+
+
+@pytest.mark.parametrize("compute", ["", "  compute: {keep_alive_s: 600}\n"], ids=["own", "pooled"])
+@pytest.mark.parametrize("to", [None, "prepare", "train-0"])
+def test_only_roles_that_were_made_are_deleted(
+    cloud: fakes.Cloud, invoke: Invoke, to: str | None, compute: str
+) -> None:
+    """Of others IAM says that we may not, and who watches an account's denials would look for an attacker."""
+    text = PIPELINE_YAML.replace("  candidates:", f"{compute}  candidates:")
+    world = World.of_prepared_run(cloud, invoke, pipeline=text.encode())
+    for step in () if to is None else ("prepare", "train-0")[: 1 + (to == "train-0")]:
+        world.job(step)
+    world.finish("failed", error=FAILURE)
+    assert (world.cloud.roles.by_name, world.cloud.roles.denied) == ({}, [])
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])

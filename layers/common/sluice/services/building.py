@@ -106,12 +106,16 @@ def step_role(cloud: Cloud, build: jobs.Build, step: str) -> Role:
 
 
 def roles_of(cloud: Cloud, run: Run, steps: Iterable[Step]) -> list[Role]:
-    """Return all roles that the jobs of a run's steps may have had."""
-    whose = {step.step for step in steps if step.job and step.backend == "sagemaker"}
-    if any(jobs.kind_of(step) == "training_job" for step in whose):
-        whose.add(jobs.POOLED)
-    own = [roles.step_role(cloud.account, run.pipeline, run.run_id, each) for each in sorted(whose)]
-    return [run_role(cloud, run.pipeline, run.run_id), *own]
+    """Return the roles that were made for the jobs of a run's steps.
+
+    No other: of a role that is not there IAM does not know the path, and says that we may not delete it.
+    """
+    listed = [step for step in steps if step.job]
+    whose = sorted({step.role for step in listed if step.role})
+    own = [roles.step_role(cloud.account, run.pipeline, run.run_id, each) for each in whose]
+    if any(step.backend == "lambda" or step.lambda_usage is not None for step in listed):
+        return [run_role(cloud, run.pipeline, run.run_id), *own]
+    return own
 
 
 def ensure_group(cloud: Cloud, config: PipelineConfig) -> None:

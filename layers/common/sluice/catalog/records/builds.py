@@ -328,6 +328,8 @@ class Step:
     # Where the job runs, and why there. Steps older than this attribute ran on SageMaker.
     backend: Backend = "sagemaker"
     backend_reason: str | None = None
+    # Whose role the job has on SageMaker: the step's own, or that of all candidates of a warm pool.
+    role: str | None = None
     # How large the run's data set is: with the job's peak, what the next run's may hold.
     data_bytes: int | None = None
     # What the step depends on, by name, with the key made of it; why nothing was reused.

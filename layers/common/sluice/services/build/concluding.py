@@ -142,7 +142,8 @@ def release_roles(cloud: Cloud, run: Run, ended: Sequence[Step] | None = None) -
     try:
         on_each(roles_of(cloud, run, steps), cloud.roles.delete)
     except RolesForbiddenError as error:
-        logger.warning("the run's roles stay", extra={"error": str(error)})
+        # Of a role that is gone already IAM says the same.
+        logger.info("the run's roles are gone, or stay", extra={"error": str(error)})
 
 
 def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], step: Step | None) -> None:
