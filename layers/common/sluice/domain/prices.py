@@ -3,7 +3,7 @@
 The figures are those of the public price pages (`SOURCES`), without free tiers, savings plans and taxes.
 An instance type is listed only if independent transcriptions of AWS's price list agree. `AS_OF` is the day
 of the newest one (of ml.g5.2xlarge; of ml.m5.large 2026-08-11). Other regions may cost half as much again.
-What AWS charged for a run is in Cost Explorer, by the tag `sluice:run`.
+What AWS charged for a run's jobs on SageMaker is in Cost Explorer, by the tag `sluice:run`.
 """
 
 from __future__ import annotations
