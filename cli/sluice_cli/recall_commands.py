@@ -40,6 +40,8 @@ def recall(
     It holds for all its versions, for the same bytes under other keys, and when they are uploaded again. The
     next model waits for a person's approval, whatever the project says. What serves stays until then.
     `sluice data release` takes a recall back.
+
+    With --wait it exits with 1 if the run failed, and with 3 if the data or the model were rejected.
     """
     target = context.obj.target()
     pipeline, key = lookup.the_object(target, key)

@@ -109,7 +109,8 @@ def approve(
 ) -> None:
     """Approve a model version in the registry; its release starts automatically.
 
-    With --wait it exits with 0 if the version was released, 1 if the release failed, and 3 if it was refused.
+    With --wait it exits with 0 if the version was released, 1 if the release failed, and 3 if it was refused;
+    also without --wait, if the stage is pinned.
     """
     target = context.obj.target()
     arn = lookup.model_arn(target, model)
@@ -171,7 +172,10 @@ def reject(
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
-    """Reject a model version in the registry; where it is live, the last known good replaces it."""
+    """Reject a model version in the registry; where it is live, the last known good replaces it.
+
+    With --wait it exits with 1 if the rollback failed, and with 3 if it was refused.
+    """
     target = context.obj.target()
     arn = lookup.model_arn(target, model)
     with err.status("rejecting") as status:
@@ -211,7 +215,10 @@ def rollback(
     wait: Wait = False,
     as_json: Json = False,
 ) -> None:
-    """Return a stage to its last known good release."""
+    """Return a stage to its last known good release.
+
+    With --wait it exits with 1 if the rollback failed, and with 3 if it was refused.
+    """
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
     live = lookup.stage_row(target, name, stage)

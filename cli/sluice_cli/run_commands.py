@@ -49,6 +49,8 @@ def start(
 
     It waits for no quiet period, cooldown or budget, and is never skipped as nothing new. A pipeline has one
     run at a time: with --wait it starts when that has ended, and is followed to its own end.
+
+    With --wait it exits with 1 if the run failed, and with 3 if the data or the model were rejected.
     """
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
@@ -72,6 +74,8 @@ def retry(
 
     Steps that had finished are not computed again. It is refused if their outputs are gone, or if the data
     have changed since.
+
+    With --wait it exits with 1 if the run failed, and with 3 if the data or the model were rejected.
     """
     target = context.obj.target()
     former = lookup.named_run(target, run)

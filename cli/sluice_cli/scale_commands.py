@@ -43,6 +43,7 @@ def scale(
     """Scale a stage's endpoint in place of what its project says, until --reset.
 
     It holds for later releases too. Instances then follow requests only with --min or --max.
+    Exits with 3 if the endpoint cannot be scaled so.
     """
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)

@@ -42,7 +42,7 @@ def sign(
     """Sign a model: its archive, the code that serves it and its run manifest.
 
     Reads all three first, and refuses to sign what is not as its run registered it. A stack that was deployed
-    with SigningPublicKeys releases only what one of these keys signed.
+    with SigningPublicKeys releases only what one of these keys signed. Exits with 3 if something has changed.
     """
     private = _load(a_file(key))
     target = context.obj.target()

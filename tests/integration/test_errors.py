@@ -6,10 +6,13 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import asl
+from sluice_cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text()
@@ -93,3 +96,17 @@ def test_the_page_has_every_way_in_which_a_command_ends() -> None:
     assert codes
     for code in ["0", *codes]:
         assert re.search(rf"^\| {code} \|", PAGE, re.MULTILINE), code
+
+
+def commands(command: Any, *path: str) -> Iterator[tuple[str, str]]:
+    """Each command with what its help says."""
+    yield " ".join(path), " ".join((command.help or "").split())
+    for name, each in getattr(command, "commands", {}).items():
+        yield from commands(each, *path, name)
+
+
+def test_the_page_names_each_command_whose_answer_may_be_no_and_so_does_its_help() -> None:
+    (row,) = re.findall(r"^\| 3 \|(.*)\|$", PAGE, re.MULTILINE)
+    of_page = {name.partition(" --")[0] for name in re.findall(r"`([a-z][a-z -]*)`", row)}
+    said = dict(commands(typer.main.get_command(app)))
+    assert of_page == {name for name, text in said.items() if re.search(r"exits (\w.* )?3 if", text, re.I)}
