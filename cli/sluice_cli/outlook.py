@@ -24,8 +24,11 @@ def _packages(packages: dict[str, Any]) -> str:
     return f"and once, as its packages for Lambda are still to be built, {known}"
 
 
-def lines(outlook: dict[str, Any], which: str = "the next run") -> list[str]:
-    """Say what a run costs, by default the next, and what the month has cost; empty if nothing is known."""
+def lines(outlook: dict[str, Any], which: str = "the next run", *, uses_cache: bool = True) -> list[str]:
+    """Say what a run costs, by default the next, and what the month has cost; empty if nothing is known.
+
+    An estimate by whole runs is of one that computes all. A run that `uses_cache` may compute less.
+    """
     said = []
     expected, month = outlook.get("estimate"), outlook.get("month")
     if expected and expected["usd"] is not None:
@@ -36,7 +39,8 @@ def lines(outlook: dict[str, Any], which: str = "the next run") -> list[str]:
         else:
             last, kind = expected["runs"], "complete run"
             made_of = f"as the last {kind}" if last == 1 else f"as the last {last} {kind}s{span}"
-            said.append(f"{which} costs about {money(expected['usd'])} ({made_of}; packages apart)")
+            whole = " if it computes every step" if uses_cache else ""
+            said.append(f"{which} costs about {money(expected['usd'])}{whole} ({made_of}; packages apart)")
     if packages := outlook.get("packages"):
         said.append(_packages(packages))
     if month and month["budget_usd"] is not None:

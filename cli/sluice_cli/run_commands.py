@@ -155,7 +155,8 @@ def _print_candidates(found: list[dict[str, Any]]) -> None:
 
 def _print_costs(planned: dict[str, Any]) -> None:
     """Say what it costs, and that the budget which holds builds back does not hold this one."""
-    for line in outlook.lines({**planned["costs"], "held_back": None}, which="a run"):
+    told = {**planned["costs"], "held_back": None}
+    for line in outlook.lines(told, "this run", uses_cache=planned["uses_cache"]):
         out.print(f"  {line}")
     if said := outlook.saving(planned["costs"], planned.get("foreseen")):
         out.print(f"  {said}")

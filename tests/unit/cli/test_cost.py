@@ -22,12 +22,14 @@ def test_nothing_is_said_if_nothing_is_known() -> None:
 def test_an_estimate_says_what_it_is_made_from() -> None:
     (line,) = outlook.lines({"estimate": ESTIMATE, "month": None, "held_back": None})
     span = "$0.0040 to $0.0051"
-    assert line == f"the next run costs about $0.0042 (as the last 3 complete runs, {span}; packages apart)"
+    made_of = f"(as the last 3 complete runs, {span}; packages apart)"
+    assert line == f"the next run costs about $0.0042 if it computes every step {made_of}"
     alike = {**ESTIMATE, "least_usd": 0.0042, "most_usd": 0.00421, "is_by_steps": True}
     (line,) = outlook.lines({"estimate": alike, "month": None, "held_back": None})
     assert line == "all its steps cost about $0.0042 (as former ones)"
     (one,) = outlook.lines({"estimate": {**ESTIMATE, "runs": 1}, "month": None, "held_back": None})
-    assert one == "the next run costs about $0.0042 (as the last complete run; packages apart)"
+    as_one = "(as the last complete run; packages apart)"
+    assert one == f"the next run costs about $0.0042 if it computes every step {as_one}"
 
 
 def test_the_months_budget_and_what_it_holds_back_are_said() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -307,6 +308,14 @@ def test_the_log_of_a_step_that_was_not_computed_is_another_runs(stack: Hearing[
     result = sluice("logs", SECOND, "prepare")
     assert f"prepare of {RUN} did the same" in str(result.exception)
     assert f"sluice logs {RUN} prepare" in result.exception.hint
+
+
+@pytest.mark.parametrize(("given", "condition"), [((), " if it computes every step"), (("--no-cache",), "")])
+def test_the_price_of_whole_runs_is_of_one_that_computes_every_step(
+    stack: Hearing[Caching], given: tuple[str, ...], condition: str
+) -> None:
+    said = " ".join(sluice("start", PIPELINE, *given).stdout.split())
+    assert re.search(rf"this run costs about \$[0-9.]+{condition} \(as the last complete run", said), said
 
 
 def test_what_was_not_computed_costs_nothing(stack: Hearing[Caching]) -> None:
