@@ -14,7 +14,7 @@ from sluice.catalog import keys
 from sluice.domain.failures import ConflictError
 from sluice.services import building
 from sluice.services.data import arrivals, datasets, presence
-from sluice.services.views import recalls
+from sluice.services.views import data, recalls
 
 SECOND = "reviews-00002"
 BAD = b"x,y\n9,1\n"
@@ -286,6 +286,12 @@ def test_a_released_object_takes_its_recall_back(world: World) -> None:
     world.play(run_id)
     assert world.objects_of(run_id) == ["reviews/a.csv#v1", "reviews/bad.csv#v1"]
     assert world.catalog_run(run_id)["status"] == "skipped", "it was judged before the recall"
+    version = world.catalog_run(run_id)["dataset_version"]
+    shown = data.dataset(world.cloud, PIPELINE, {"dataset_version": version})
+    assert [(obj["key"], obj["rows"]) for obj in shown["objects"]] == [
+        ("reviews/a.csv", 2),
+        ("reviews/bad.csv", 1),
+    ]
     world.later(minutes=10)
     assert world.build("later.csv", b"x,y\n7,1\n") == "registered"
     later = world.pipeline["dataset_version"]

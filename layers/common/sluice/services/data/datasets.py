@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -159,8 +160,32 @@ def _store(
     else:
         edit = _Edit({each.segment.digest: each.listed for each in added}, {}, {})
         _, head = together(write, partial(_write_list, cloud, pipeline, former, head, edit))
-    cloud.objects.write(locations(cloud, pipeline).dataset_manifest(head.version), head.to_json(), _JSON)
+    _write_head(cloud, pipeline, head)
     return head
+
+
+def _write_head(cloud: Cloud, pipeline: str, head: DatasetHead) -> None:
+    """Write a version's head. One that was made before, in other segments, leaves the rows of its objects.
+
+    Nobody may read these again: a run of data that were judged before is skipped.
+    """
+    uri, written = locations(cloud, pipeline).dataset_manifest(head.version), head.to_json()
+    if cloud.objects.create(uri, written, _JSON):
+        return
+    with suppress(*UNREADABLE):
+        before = find_head(cloud, pipeline, head.version)
+        if before is not None:
+            _carry_rows(cloud, pipeline, before, head)
+    cloud.objects.write(uri, written, _JSON)
+
+
+def _carry_rows(cloud: Cloud, pipeline: str, before: DatasetHead, head: DatasetHead) -> None:
+    """Store the rows of a version's objects beside the segments that they are in now."""
+    former, now = ({each.digest for each in its.segments} for its in (before, head))
+    if new := now - former:
+        known = read_rows(cloud, pipeline, {*(former - now), *new})
+        for digest, file in read_segments(cloud, pipeline, new).items():
+            write_segment_rows(cloud, pipeline, digest, file.keys(), known)
 
 
 def _files(packed: Iterable[Packed]) -> dict[str, Pieces]:
