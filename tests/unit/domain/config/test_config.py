@@ -363,6 +363,14 @@ def test_every_problem_is_reported_in_the_order_of_lines(problems: Problems, con
     assert [problem.path for problem in found] == ["data.format", "retrain.cooldown_s"]
 
 
+@pytest.mark.parametrize("gate", ["metrics.accuracy.value => 0.7", 5])
+def test_what_breaks_rules_is_reported_beside_a_gate_that_is_none(config_text: str, gate: object) -> None:
+    document = yaml.safe_load(config_text.replace("label: sentiment", "label: sentimnt"))
+    document["gates"] = [gate, "bias.DPL <= 0.1"]
+    found = problems_of(yaml.safe_dump(document))
+    assert {problem.path for problem in found} == {"data.label", "gates[0]", "gates[1]"}
+
+
 def test_scalars_follow_yaml_1_2(config_text: str) -> None:
     text = config_text.replace(
         "epochs: 10, penalty: l2", "a: no, b: 010, c: 1e3, d: 2024-01-01, e: 0x1, f: True"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from types import UnionType
 from typing import Any, Protocol, get_args
 
@@ -23,6 +23,8 @@ from sluice.lazy import dataclass
 
 _MISSING = "is missing"
 _JOBS = ("prepare", "train", "evaluate")
+# It breaks no rule.
+_ANY_GATE = "metrics.any.value >= 0"
 _NOUNS = {
     "a valid tuple": "a list",
     "a valid array": "a list",
@@ -79,22 +81,47 @@ class _Untold:
 
 def _checked(source: _Located, known: Collection[Breach] = ()) -> PipelineConfig:
     try:
-        # Go through JSON: only there does pydantic's strict mode accept a list for a tuple.
-        config = PipelineConfig.model_validate_json(json.dumps(source.data))
+        config = _parsed(source.data)
     except ValidationError as error:
-        raise ConfigError(_problems(error, source)) from None
-    if absent := _absent(source):
-        raise ConfigError(absent)
-    broken = [
+        raise ConfigError([*_problems(error, source), *_broken_beside(error, source, known)]) from None
+    if problems := _absent(source) or _broken(config, source, known):
+        raise ConfigError(problems)
+    return config
+
+
+def _parsed(data: dict[str, Any]) -> PipelineConfig:
+    # Go through JSON: only there does pydantic's strict mode accept a list for a tuple.
+    return PipelineConfig.model_validate_json(json.dumps(data))
+
+
+def _broken_beside(error: ValidationError, source: _Located, known: Collection[Breach]) -> Iterable[Problem]:
+    """Return what breaks rules beside gates that are none, if nothing else is invalid.
+
+    Rules need the rest, but of gates each is judged alone.
+    """
+    gates = source.data.get("gates")
+    if not isinstance(gates, list) or _absent(source):
+        return ()
+    wrong = {detail["loc"][1] for detail in error.errors(include_url=False) if _is_a_gate(detail["loc"])}
+    sound = [_ANY_GATE if index in wrong else gate for index, gate in enumerate(gates)]
+    try:
+        return _broken(_parsed({**source.data, "gates": sound}), source, known)
+    except ValidationError:
+        return ()
+
+
+def _is_a_gate(loc: Sequence[str | int]) -> bool:
+    return len(loc) > 1 and loc[0] == "gates"
+
+
+def _broken(config: PipelineConfig, source: _Located, known: Collection[Breach]) -> list[Problem]:
+    return [
         Problem(
             dotted(breach.loc), source.resolve(breach.loc)[1], breach.message, breach.expected, breach.nearest
         )
         for breach in breaches(config)
         if breach not in known
     ]
-    if broken:
-        raise ConfigError(broken)
-    return config
 
 
 def _problems(error: ValidationError, source: _Located) -> list[Problem]:
