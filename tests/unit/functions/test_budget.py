@@ -11,6 +11,7 @@ from caching_world import Caching
 from sluice.catalog import keys
 from sluice.catalog.changes import builds
 from sluice.catalog.records.builds import Step
+from sluice.services import timeline
 from sluice.services.build import costs
 from sluice.services.views import costs as views
 from sluice.services.views import pipelines
@@ -80,6 +81,41 @@ def test_a_used_up_budget_holds_the_next_build_back_and_says_so(world: World) ->
     status = pipelines.status(world.cloud, "reviews")
     assert "monthly budget of $0.04" in status["costs"]["held_back"]
     assert status["costs"]["month"]["budget_usd"] == 0.04
+
+
+@pytest.mark.parametrize("is_raised", [False, True])
+def test_the_timeline_says_once_that_a_budget_holds_builds_and_when_that_ended(
+    world: World, is_raised: bool
+) -> None:
+    def noted() -> list[tuple[str, str, str]]:
+        found = timeline.entries(world.cloud, "reviews")
+        return [(each["at"], each["event"], each["detail"]) for each in found if "builds " in each["event"]]
+
+    limited(world, 0.04)
+    assert world.build("a.csv") == "registered"
+    world.later(hours=1)
+    world.upload("b.csv", b"x,y\n3,1\n")
+    world.later(seconds=61)
+    world.ask()
+    (held,) = noted()
+    assert (held[0], held[1]) == (world.cloud.now(), "builds held")
+    assert held[2].startswith("monthly budget of $0.04: ")
+    assert held[2].endswith("; until 2026-12-01T00:00:00.000Z")
+    world.later(days=1)
+    world.ask()
+    assert noted() == [held]
+    if is_raised:
+        limited(world, 4)
+    else:
+        world.later(days=9)
+    world.ask()
+    ended_at = world.cloud.now() if is_raised else "2026-12-01T00:00:00.000Z"
+    assert noted() == [held, (ended_at, "builds no longer held", "the budget has room")]
+    assert world.play(SECOND) == "registered"
+    limited(world, 5)
+    world.later(hours=1)
+    assert world.build("c.csv", b"x,y\n4,1\n") == "registered"
+    assert len(noted()) == 2
 
 
 def test_an_estimate_comes_from_the_last_runs(world: World) -> None:

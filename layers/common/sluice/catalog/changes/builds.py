@@ -79,6 +79,7 @@ def claim_build(
         "former_build_at": pipeline.last_build_at,
         "budget_day": budget_day,
         "budget_used": budget_used,
+        "budget_told": None,
         "retrain_cause": None,
         **_UNREQUESTED,
     }
