@@ -256,7 +256,7 @@ def plan_upload(
                 "path": str(found.files[name]),
                 "uri": f"s3://{bucket}/{pipeline}/{name}",
                 "size_bytes": size_bytes,
-                "fate": uploads.fate(pipeline, name, size_bytes, completing),
+                **asdict(uploads.fate(pipeline, name, size_bytes, completing)),
             }
         )
     return {"files": planned, "left_out": [asdict(each) for each in found.left_out]}
@@ -280,6 +280,7 @@ def upload_planned(target: Target, planned: Mapping[str, Any]) -> list[dict[str,
             ),
             "size_bytes": file["size_bytes"],
             "fate": file["fate"],
+            "is_set_aside": file["is_set_aside"],
         }
         for file in planned["files"]
     ]

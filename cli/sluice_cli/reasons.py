@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sluice.domain import failures
 from sluice.domain.build.errors import DatasetChangedError
+from sluice.domain.build.evaluations import EvaluationError
 from sluice.domain.build.selection import NOT_FINITE, UNREPORTED
 from sluice.domain.failures import brief
 from sluice.domain.wording import shorten
@@ -16,8 +18,8 @@ _SHOWN = 300
 _OF_SCRIPT = "AlgorithmError: "
 # In reasons that say what to change: time, memory, the backend, a metric or an evaluation that is not there.
 _OF_PROJECT = (
-    *("it ran longer than ", "out of memory", "a limit of Lambda", "compute.backend is lambda, and "),
-    *(UNREPORTED, NOT_FINITE, "EvaluationError: "),
+    *(failures.RAN_LONGER, failures.OUT_OF_MEMORY, failures.OF_LAMBDA, failures.NOT_ON_LAMBDA),
+    *(UNREPORTED, NOT_FINITE, f"{EvaluationError.__name__}: "),
 )
 
 

@@ -16,7 +16,6 @@ from sluice_cli.target import Target
 
 _KEY_BYTES_MAX = 1024
 _KEY_SHOWN = 60
-_SET_ASIDE = "will be quarantined: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +124,26 @@ def require_key(key: str) -> None:
         )
 
 
-def fate(pipeline: str, name: str, size_bytes: int, completing: str | None) -> str | None:
-    """Say what becomes of an upload that is no data: it completes a batch, or is quarantined and why."""
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of an upload that is no data, in words, and whether it will be quarantined."""
+
+    fate: str | None
+    is_set_aside: bool
+
+
+def fate(pipeline: str, name: str, size_bytes: int, completing: str | None) -> Fate:
+    """Tell what becomes of an upload: it is data, completes a batch, or is quarantined and why."""
     found = classify(_Object(f"{pipeline}/{name}", size_bytes), {pipeline}, completing)
     if found.status == "accepted":
-        return None
-    return f"{_SET_ASIDE}{found.reason}" if found.status == "quarantined" else found.reason
+        return Fate(None, is_set_aside=False)
+    is_set_aside = found.status == "quarantined"
+    return Fate(f"will be quarantined: {found.reason}" if is_set_aside else found.reason, is_set_aside)
 
 
 def are_set_aside(uploaded: Sequence[Mapping[str, Any]]) -> bool:
     """Tell whether no run comes of an upload, as each of its objects will be quarantined."""
-    return bool(uploaded) and all(str(each["fate"]).startswith(_SET_ASIDE) for each in uploaded)
+    return bool(uploaded) and all(each["is_set_aside"] for each in uploaded)
 
 
 def in_order(names: Collection[str], completing: str | None) -> list[str]:

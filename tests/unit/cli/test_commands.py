@@ -207,7 +207,7 @@ def test_what_was_uploaded_is_said_before_the_wait_for_its_run(
     monkeypatch.setattr(
         project,
         "upload_planned",
-        lambda *_: [{"uri": "s3://b/m/a.csv", "size_bytes": 1, "fate": "zero bytes"}],
+        lambda *_: [{"uri": "s3://b/m/a.csv", "size_bytes": 1, "fate": "zero bytes", "is_set_aside": False}],
     )
     monkeypatch.setattr(build_commands, "follow_run", interrupted)
     said = CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--wait"]).stdout
@@ -224,7 +224,7 @@ def test_nobody_waits_for_the_run_of_an_upload_that_is_set_aside(
     monkeypatch.setattr(lookup, "the_pipeline", lambda target, name: name)
     monkeypatch.setattr(waiting, "run_ids", lambda target, name: set())
     monkeypatch.setattr(project, "plan_upload", lambda *_, **__: {"files": [], "left_out": []})
-    uploaded = {"uri": "s3://b/m/a.csv", "size_bytes": 0, "fate": "will be quarantined: zero bytes"}
+    uploaded = {"uri": "s3://b/m/a.csv", "size_bytes": 0, "fate": "zero bytes", "is_set_aside": True}
     monkeypatch.setattr(project, "upload_planned", lambda *_: [uploaded])
     monkeypatch.setattr(build_commands, "follow_run", never)
     called = CliRunner().invoke(main.app, ["upload", "m", str(tmp_path), "--wait"])

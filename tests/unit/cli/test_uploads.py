@@ -108,7 +108,9 @@ def test_what_s3_cannot_hold_is_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_what_becomes_of_an_upload_is_known_before(name: str, size_bytes: int, fate: str | None) -> None:
-    assert str(uploads.fate("reviews", name, size_bytes, "_SUCCESS")).startswith(str(fate))
+    found = uploads.fate("reviews", name, size_bytes, "_SUCCESS")
+    assert str(found.fate).startswith(str(fate))
+    assert found.is_set_aside is (fate is not None and "quarantined" in fate)
 
 
 def test_a_key_that_s3_does_not_take_is_refused_also_by_a_dry_run(tmp_path: Path) -> None:

@@ -15,6 +15,11 @@ from typing import Self
 # Twenty reasons of a thousand characters of four bytes are a third of what a state may pass on.
 REASON_MAX = 1000
 REASONS_MAX = 20
+# Words of reasons on record that only another project mends: by these the command says what is next.
+RAN_LONGER = "it ran longer than "
+OUT_OF_MEMORY = "out of memory"
+OF_LAMBDA = "a limit of Lambda"
+NOT_ON_LAMBDA = "compute.backend is lambda, and "
 # How the last part of a traceback begins; it is compiled when it is first looked for.
 _EXCEPTION = r"[\w.]+(Error|Exception|Exit|Interrupt|Warning|Group)\b"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from sluice.domain import failures
 from sluice.lazy import dataclass
 
 # What ends a job on Lambda that might go on elsewhere.
@@ -38,4 +39,4 @@ def advice(limit: Limit | None) -> str:
     if limit is None:
         return ""
     more = ", or give a greater compute.memory_mb" if limit == "memory" else ""
-    return f" (a limit of Lambda: set compute.backend to auto or sagemaker{more})"
+    return f" ({failures.OF_LAMBDA}: set compute.backend to auto or sagemaker{more})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.containers import instances
 from sluice.containers.configuration import OUT_OF_MEMORY
+from sluice.domain import failures
 from sluice.domain.build import log_tails
 from sluice.domain.build.jobs import job_status
 
@@ -72,7 +73,7 @@ def _overran(kind: JobKind, description: Mapping[str, Any]) -> str | None:
     if kind == "processing_job" and is_silent and started and ended and most_s:
         is_over |= (ended - started).total_seconds() >= most_s
     allowed = "" if most_s is None else f", {most_s} s"
-    return f"it ran longer than max_runtime_s{allowed}" if is_over else None
+    return f"{failures.RAN_LONGER}max_runtime_s{allowed}" if is_over else None
 
 
 def _killed(description: Mapping[str, Any], *, is_certain: bool) -> str:
@@ -83,8 +84,9 @@ def _killed(description: Mapping[str, Any], *, is_certain: bool) -> str:
     instance_type = resources.get("InstanceType", "its instance type")
     memory_mb = instances.memory_mb(instance_type)
     has = f"{instance_type} has {memory_mb / 1024:g} GB" if memory_mb else f"it ran on {instance_type}"
-    ended = "out of memory" if is_certain else "out of memory, most likely: it was killed (exit code 137)"
-    return f"{ended}: {has}. Name one with more memory in compute.instance_type, or read less data at once"
+    likely = "" if is_certain else ", most likely: it was killed (exit code 137)"
+    advice = "Name one with more memory in compute.instance_type, or read less data at once"
+    return f"{failures.OUT_OF_MEMORY}{likely}: {has}. {advice}"
 
 
 def stop_reason(run_status: str, reasons: Sequence[str]) -> str:

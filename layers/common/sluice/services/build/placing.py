@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sluice.domain import names
+from sluice.domain import failures, names
 from sluice.domain.build import jobs
 from sluice.domain.build.backends import Choice, Facts, choose
 from sluice.domain.locations import environment_archive
@@ -82,7 +82,7 @@ def place(cloud: Cloud, wanted: WantedJob, job_name: str) -> Placement:
     if problem is None and (compute.memory_mb or 0) > largest_mb:
         problem = f"memory_mb is {compute.memory_mb}, where the stack's LargeJobMemoryMB is {largest_mb}"
     if problem is not None:
-        raise RequestRefusedError(f"compute.backend is lambda, and {problem}: set it to auto or sagemaker")
+        raise RequestRefusedError(f"{failures.NOT_ON_LAMBDA}{problem}: set it to auto or sagemaker")
     digest = str(found.environment.digest if found.environment else "")
     archive = {"uri": environment_archive(cloud.artifact_bucket, digest), "digest": digest}
     room = Room(task.pipeline, choice.memory_mb, archive)
