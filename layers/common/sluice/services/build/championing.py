@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +51,11 @@ def _scorable(cloud: Cloud, live: Deployment) -> dict[str, Any]:
 
     pipeline = live.pipeline
     run = building.find_run(cloud, pipeline, live.run_id) if live.run_id else None
-    if run is None or run.manifest_uri is None:
+    if run is None:
         raise ChampionError(f"v{live.package_version} has no run in the catalog")
-    data = _manifest(cloud, run.manifest_uri, run.manifest_sha256)
+    manifest = building.read_manifest(cloud, run)
     try:
-        document = json.loads(data)
+        document = json.loads(manifest)
         (model_uri,) = (each["uri"] for each in document["artifacts"] if each["name"] == "model")
         image = document.get("serving", {}).get("container", {}).get("Image")
         evaluation = next((each for each in document["artifacts"] if each["name"] == "evaluation"), None)
@@ -71,13 +70,3 @@ def _scorable(cloud: Cloud, live: Deployment) -> dict[str, Any]:
         # The tag too: it tells which packages a job on Lambda needs.
         "image": image if "@" in image or not run.image_digest else f"{image}@{run.image_digest}",
     }
-
-
-def _manifest(cloud: Cloud, uri: str, sha256: str | None) -> bytes:
-    try:
-        data = cloud.objects.read(uri)
-    except FileNotFoundError:
-        raise ChampionError(f"its run's manifest is gone: {uri}") from None
-    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
-        raise ChampionError(f"its run's manifest has changed: {uri}")
-    return data
