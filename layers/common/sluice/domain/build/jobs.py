@@ -40,14 +40,16 @@ _REPORT_AND_RUN = (
     'import os,sys;a=sys.argv;c=a.pop(1);exec("try:\\n exec(c)\\nexcept Exception:0");'
     "os.execv(sys.executable,[sys.executable,*a[1:]])"
 )
-_REPORT = (
-    "import json;from importlib.metadata import distributions as d;"
-    f'p="{_PROCESSING}/packages/";os.makedirs(p,exist_ok=True);'
-    'json.dump({"python":sys.version.split()[0],"packages":{x.metadata["Name"]:x.version for x in d()}},'
-    'open(p+"packages.json","w"))'
-)
 # An output of the prepare step on SageMaker, and the file in it. On Lambda an environment has a list.
 PACKAGES, PACKAGES_FILE = "packages", "packages.json"
+_REPORT = ";".join(
+    (
+        f'p="{_PROCESSING}/{PACKAGES}"',
+        "os.makedirs(p,exist_ok=1)",
+        f'p+="/{PACKAGES_FILE}"',
+        *package_lists.WRITE,
+    )
+)
 # The folder of what candidates write, and whose role they have if a warm pool runs them.
 POOLED = "train"
 _TERMINAL = {"Completed", "Failed", "Stopped"}

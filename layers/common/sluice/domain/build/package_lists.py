@@ -1,8 +1,9 @@
-"""Have a training job on SageMaker list its packages from inside, before it becomes the user's script.
+"""Have a job on SageMaker list its packages from inside, before it becomes the user's script.
 
-SageMaker's toolkits install requirements.txt and then start the program of the scripts' archive. So a program
-of ours in that archive finds what the script will find. It writes the list beside what the script keeps for
-itself, and executes the script in its place, with the same arguments.
+SageMaker's toolkits for training install requirements.txt and then start the program of the scripts' archive.
+So a program of ours in that archive finds what the script will find. It writes the list beside what the
+script keeps for itself, and executes the script in its place, with the same arguments. A processing job has
+an entry point instead (`jobs.entrypoint`): there the same statements are an argument, so they are terse.
 """
 
 from __future__ import annotations
@@ -20,8 +21,16 @@ VARIABLE = "SLUICE_TRAIN_SCRIPT"
 # In the job's output.tar.gz.
 NAME = "sluice-packages.json"
 MAX_BYTES = 256 * 1024
+# Statements that write the list to the path `p`; `sys` is imported already.
+WRITE = (
+    "import json",
+    "from importlib.metadata import distributions as d",
+    'v={x.metadata["Name"]:x.version for x in d()}',
+    'json.dump({"python":sys.version.split()[0],"packages":v},open(p,"w"))',
+)
 # What lies before it in the archive is unpacked up to this.
 _UNPACKED_MAX = 128 * 1024 * 1024
+_LINE = "\n    "
 # On Lambda it lies unused beside scripts, which are no forks of a waiting interpreter if a file beside them
 # changes `environ` (`containers/warm_interpreter.py`).
 SOURCE = f'''\
@@ -31,12 +40,8 @@ import os
 import sys
 
 try:
-    import json
-    from importlib.metadata import distributions
-
-    found = {{each.metadata["Name"]: each.version for each in distributions()}}
-    with open("/opt/ml/output/data/{NAME}", "w") as file:
-        json.dump({{"python": sys.version.split()[0], "packages": found}}, file)
+    p = "/opt/ml/output/data/{NAME}"
+    {_LINE.join(WRITE)}
 except Exception as error:
     print("the packages could not be listed: " + repr(error), file=sys.stderr)
 name = os.getenv("{VARIABLE}")
