@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -75,6 +76,7 @@ class Target:
     session: boto3.Session
     endpoint_url: str | None = None
     _clients: dict[str, Any] = field(default_factory=dict)
+    _making: Lock = field(default_factory=Lock)
 
     @property
     def is_local(self) -> bool:
@@ -90,16 +92,18 @@ class Target:
 
     def client(self, service: str) -> Any:
         """Return a cached boto3 client of the service."""
-        if service not in self._clients:
-            config = Config(
-                retries={"mode": "standard", "max_attempts": 5},
-                connect_timeout=CONNECT_TIMEOUT_S,
-                user_agent_extra="sluice",
-            )
-            self._clients[service] = self.session.client(  # type: ignore[call-overload]
-                service, endpoint_url=self.endpoint_url, config=config
-            )
-        return self._clients[service]
+        # The console's pages may be the first to ask, side by side, and a session makes one client at a time.
+        with self._making:
+            if service not in self._clients:
+                config = Config(
+                    retries={"mode": "standard", "max_attempts": 5},
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    user_agent_extra="sluice",
+                )
+                self._clients[service] = self.session.client(  # type: ignore[call-overload]
+                    service, endpoint_url=self.endpoint_url, config=config
+                )
+            return self._clients[service]
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """Call one AWS operation; raises CommandError with AWS's message."""

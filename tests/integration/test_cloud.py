@@ -6,9 +6,12 @@ import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier, Event, Lock
+from types import SimpleNamespace
+from typing import Any
 
 import boto3
 import pytest
@@ -49,24 +52,41 @@ def test_a_part_is_made_once_and_parts_of_one_service_share_its_client() -> None
     assert asked == ["dynamodb", "sagemaker"]
 
 
-def test_clients_are_made_one_at_a_time_whoever_asks_first() -> None:
+SERVICES = {"catalog": "dynamodb", "objects": "s3", "registry": "sagemaker", "endpoints": "sagemaker"}
+
+
+def of_functions(make: Callable[..., object]) -> Callable[[str], object]:
+    cloud = AwsCloud(os.environ, make)
+    return lambda part: getattr(cloud, part)
+
+
+def of_commands(make: Callable[..., object]) -> Callable[[str], object]:
+    session: Any = SimpleNamespace(client=make)
+    target = Target("sluice", session)
+    return lambda part: target.client(SERVICES[part])
+
+
+@pytest.mark.parametrize("of", [of_functions, of_commands])
+def test_clients_are_made_one_at_a_time_whoever_asks_first(
+    of: Callable[[Callable[..., object]], Callable[[str], object]],
+) -> None:
     making, asked, everybody = Lock(), list[str](), Barrier(4)
 
-    def client(service: str) -> object:
+    def make(service: str, **_: object) -> object:
         assert making.acquire(blocking=False), "a session makes one client at a time"
         asked.append(service)
         Event().wait(0.01)
         making.release()
         return object()
 
-    cloud = AwsCloud(os.environ, client)
+    made = of(make)
 
     def ask(part: str) -> object:
-        everybody.wait(10)
-        return getattr(cloud, part)
+        everybody.wait(30)
+        return made(part)
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(ask, ["catalog", "objects", "registry", "endpoints"]))
+        list(pool.map(ask, SERVICES))
     assert sorted(asked) == ["dynamodb", "s3", "sagemaker"]
 
 

@@ -22,6 +22,9 @@ class AwsCloud:
 
     Makes each part and reads each setting at first use, so that a cold start pays only for what is used.
     `client` makes the client of a service.
+
+    Threads share a cloud. From Python 3.12 on, two that are the first to ask for a part may make one each:
+    parts hold nothing but their client, and what they need not do again, so either of the two does.
     """
 
     def __init__(self, settings: Mapping[str, str], client: Callable[[str], Any] | None = None) -> None:
