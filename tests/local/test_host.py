@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local.functions import create_function, invoke, wait_for
+from local.functions import alive, create_function, invoke, wait_for
 from sluice_local.cloud import LocalCloud, LocalCloudError
 from sluice_local.host import free_socket
 
@@ -150,14 +150,6 @@ def test_two_clouds_do_not_see_each_other(cloud: LocalCloud, state_dir: Path) ->
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and waits to be collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_the_second_piece_of_an_answer_is_sent_before_the_first_is_acknowledged() -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.functions import create_function, create_queue, invoke, receive, wait_for
+from local.functions import alive, create_function, create_queue, invoke, receive, wait_for
 from local.hosting import Hosting
 from local.jobs import Jobs
 from local.pipelines import PASSING, Pipelines, callback
-from sluice_local import host
+from sluice.containers.processes import seen_below
 from sluice_local.cloud import LocalCloud
 from sluice_local.interrupted import CAUSE, ERROR
-from sluice_local.state.files import StateFiles
+from sluice_local.state.files import StateFiles, TornError
 from sluice_local.state.pickles import loads
 
 BUCKET = "kept-objects"
@@ -54,14 +56,17 @@ def saved(state_dir: Path, part: str) -> bytes:
     """One part of the last save, such as its training jobs."""
     files = StateFiles(state_dir / "saved")
     parts = next(files.manifests(), {}).get("parts", {})
-    return files.get(parts[part]["digest"]) if parts else b""
+    try:
+        return files.get(parts[part]["digest"]) if parts else b""
+    except TornError:  # there are newer ones
+        return b""
 
 
 def kill(cloud: LocalCloud) -> None:
-    """As a power cut: neither the cloud nor its guardian has time for anything."""
-    children = Path(f"/proc/{cloud.pid}/task/{cloud.pid}/children").read_text().split()
-    for pid in (*map(int, children), cloud.pid):
-        os.kill(pid, signal.SIGKILL)
+    """As a power cut: neither the cloud nor its guardian, nor what they run, has time for anything."""
+    for pid in (*seen_below(cloud.pid), cloud.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     cloud.stop()
 
 
@@ -140,12 +145,6 @@ def test_after_a_clean_stop_everything_is_there_and_an_endpoint_serves(
     assert again.client("stepfunctions").describe_execution(executionArn=arn)["error"] == ERROR
     again.stop()
     assert start("--fresh").client("s3").list_buckets()["Buckets"] == []
-
-
-def unused_port() -> int:
-    with host.free_socket() as sock:
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def listen(cloud: LocalCloud) -> str:
@@ -241,12 +240,17 @@ def test_after_a_kill_what_was_under_way_has_failed_and_what_is_torn_is_left_out
     outcomes = invoke_sleepers(cloud)
     wait_for(lambda: job.encode() in saved(state_dir, "sagemaker training-job"), 30)
     wait_for(lambda: all_tried(saved(state_dir, "events"), 2), 30)
+    # An attempt is under way before its function says so.
+    wait_for(lambda: all(name in saved(state_dir, "s3") for name in (b"sleeper-0", b"sleeper-1")), 30)
+    below = [*seen_below(cloud.pid)]
     kill(cloud)
+    wait_for(lambda: not any(map(alive, below)))
     (torn,) = (path for path in (state_dir / "saved/objects").iterdir() if path.read_bytes() == LARGE)
     torn.write_bytes(LARGE[:-1])
 
-    # On another port, as if another program had taken the old one.
-    again = start("--port", str(unused_port()))
+    # On another port, as another program has taken the old one.
+    with socket.create_server(("127.0.0.1", int(cloud.endpoint_url.rpartition(":")[2]))):
+        again = start()
     told = told.replace(cloud.endpoint_url, again.endpoint_url)
     assert cloud.endpoint_url != again.endpoint_url
     taken_up = continued(state_dir)
