@@ -1,6 +1,8 @@
 """Processing script: clean the reviews, drop duplicates, split them.
 
-Reads the CSV files below /opt/ml/processing/input/data; writes /opt/ml/processing/{train,validation,test}.
+Reads the CSV files below /opt/ml/processing/input/data; writes /opt/ml/processing/{train,validation,test}. On
+several instances with a part of the data each (`data_distribution: sharded_by_s3_key`), each names its files
+and drops the duplicates of its part.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from pathlib import Path
 from reviews import COLUMNS, read_rows
 
 PROCESSING = Path("/opt/ml/processing")
+RESOURCES = Path("/opt/ml/config/resourceconfig.json")
 SPLITS = ("train", "validation", "test")
 TAG = re.compile(r"<[^>]*>")
 
@@ -36,6 +39,11 @@ def split_of(review, seed, shares):
             return SPLITS[index]
         position -= share
     return SPLITS[-1]  # the sum of shares may be below 1 by rounding
+
+
+def this_host():
+    """Return the name of this instance: algo-1 if there is one only."""
+    return json.loads(RESOURCES.read_text())["current_host"] if RESOURCES.exists() else "algo-1"
 
 
 def main():
@@ -63,8 +71,8 @@ def writer(stack, split):
     """Open a split's CSV file and write its header."""
     folder = PROCESSING / split
     folder.mkdir(parents=True, exist_ok=True)
-    file = stack.enter_context((folder / f"{split}.csv").open("w", encoding="utf-8", newline=""))
-    rows = csv.writer(file)
+    path = folder / f"part-{this_host()}.csv"
+    rows = csv.writer(stack.enter_context(path.open("w", encoding="utf-8", newline="")))
     rows.writerow(COLUMNS)
     return rows
 

@@ -47,16 +47,20 @@ def prepare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Prepare:
             with (data / f"{name}.csv").open("w", newline="") as file:
                 csv.writer(file).writerows([("product", "review", "sentiment"), *rows])
         script.main()
-        return {split: read(tmp_path / split / f"{split}.csv") for split in script.SPLITS}
+        return {split: read(tmp_path / split) for split in script.SPLITS}
 
+    monkeypatch.setattr(script, "RESOURCES", tmp_path / "resourceconfig.json")
     return run
 
 
-def read(path: Path) -> list[Row]:
-    with path.open(newline="") as file:
-        header, *rows = [tuple(row) for row in csv.reader(file)]
-    assert header == ("review", "sentiment")
-    return rows
+def read(folder: Path) -> list[Row]:
+    found = list[Row]()
+    for path in folder.glob("*.csv"):
+        with path.open(newline="") as file:
+            header, *rows = [tuple(row) for row in csv.reader(file)]
+        assert header == ("review", "sentiment")
+        found += rows
+    return found
 
 
 def test_the_example_is_a_valid_project(project: projects.Project) -> None:
@@ -88,6 +92,15 @@ def test_a_review_stays_in_its_split_when_more_are_uploaded(prepare: Prepare) ->
     before = {split: set(rows) for split, rows in prepare(b=ROWS[:100]).items()}
     after = {split: set(rows) for split, rows in prepare(a=ROWS[100:]).items()}
     assert all(before[split] <= after[split] for split in before)
+
+
+def test_instances_with_a_part_of_the_data_each_keep_each_others_rows(
+    prepare: Prepare, tmp_path: Path
+) -> None:
+    for host, part in (("algo-1", ROWS[:100]), ("algo-2", ROWS[100:])):
+        (tmp_path / "resourceconfig.json").write_text(json.dumps({"current_host": host}))
+        splits = prepare(part=part)
+    assert sorted(row[0] for rows in splits.values() for row in rows) == sorted(row[1] for row in ROWS)
 
 
 def test_markup_is_dropped_and_what_then_is_the_same_or_nothing_counts_once(prepare: Prepare) -> None:
