@@ -115,6 +115,8 @@ def upload(
     if wait and not is_set_aside:
         is_it = waiting.may_read(target, pipeline, uploaded)
         result["run"] = follow_run(target, pipeline, known, is_it)
+    elif not is_set_aside:
+        result["build"] = project.what_upload_starts(target, pipeline, uploaded)
 
     def text() -> None:
         if is_set_aside:
@@ -123,7 +125,7 @@ def upload(
         elif wait:
             print_run(result["run"])
         else:
-            hint(f"next: `sluice runs {pipeline}` shows the run it starts")
+            _print_build(pipeline, result["build"])
 
     show(result, as_json, text)
     if wait:
@@ -146,6 +148,15 @@ def _print_uploaded(uploaded: list[dict[str, Any]], left_out: list[dict[str, str
     for item in uploaded:
         out.print(f"[green]uploaded[/] {escape(item['uri'])} ({_size_and_fate(item)})")
     _print_left_out(left_out)
+
+
+def _print_build(pipeline: str, build: Mapping[str, Any]) -> None:
+    """Say what an upload starts, or what it waits for."""
+    if build["starts"]:
+        hint(f"next: `sluice runs {pipeline}` shows the run it starts")
+        return
+    out.print(escape(build["why"]))
+    hint(f"next: `sluice status {pipeline}` shows what waits")
 
 
 def _size_and_fate(file: Mapping[str, Any]) -> str:

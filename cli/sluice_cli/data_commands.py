@@ -11,7 +11,7 @@ import typer
 from sluice.domain import wording
 from sluice.services.data import arrivals
 from sluice.services.views import data, uploads
-from sluice_cli import data_release, lookup, reasons
+from sluice_cli import data_release, lookup, project, reasons
 from sluice_cli.errors import EXIT_REJECTED
 from sluice_cli.groups import group
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, example, hint_more, show
@@ -221,9 +221,15 @@ def release_data(
     """Release a quarantined object into the next data set version, where it is checked again."""
     target = context.obj.target()
     result = data_release.release(target, key, reason)
+    pipeline = result["pipeline"]
+    result["held"] = project.held_by_budget(target, pipeline)
 
     def text() -> None:
         out.print(f"[green]released[/] {escape(key)}: the next data set version has it")
-        hint(f"next: `sluice runs {result['pipeline']}` shows the run it starts")
+        if result["held"]:
+            out.print(escape(result["held"]))
+            hint(f"next: `sluice start {pipeline}` builds at once")
+        else:
+            hint(f"next: `sluice runs {pipeline}` shows the run it starts")
 
     show(result, as_json, text)

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +23,9 @@ from sluice.domain.build.projects import LeftOut, Project
 from sluice.domain.build.sources import Source
 from sluice.domain.config import PipelineConfig, gate_rules
 from sluice.domain.release import alarms
-from sluice.domain.times import to_iso
+from sluice.domain.times import from_iso, to_iso
 from sluice.services import building
+from sluice.services.build import deciding
 from sluice.services.release import guarding
 from sluice.services.views import data
 from sluice_cli import git, local_images, scripts, uploads
@@ -190,6 +191,27 @@ def what_builds(target: Target, pipeline: str) -> dict[str, Any]:
     if state.is_project_new:
         return {"starts": False, "why": "no build starts, as there are no data yet"}
     return {"starts": False, "why": "no build starts, as nothing that a run reads has changed"}
+
+
+def what_upload_starts(
+    target: Target, pipeline: str, uploaded: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Tell whether an upload that was not set aside starts a run by itself, and if not, why."""
+    if held := held_by_budget(target, pipeline):
+        return {"starts": False, "why": held}
+    control = uploads.completing_name(target, pipeline)
+    if control and not any(each["uri"].rpartition("/")[2] == control for each in uploaded):
+        return {"starts": False, "why": f"a run starts once {control} completes the batch"}
+    return {"starts": True, "why": None}
+
+
+def held_by_budget(target: Target, pipeline: str) -> str | None:
+    """Say until when data start no run, as their budget is used up; None if they do."""
+    state = building.find_pipeline(target.cloud, pipeline)
+    if state is None or not state.project_version:
+        return None
+    held = deciding.budget_wait(target.cloud, state, from_iso(target.cloud.now()))
+    return f"no run starts before {to_iso(held.time)}: {held.reason}" if held else None
 
 
 def _upload_bundle(target: Target, project: Project, metadata: Mapping[str, str]) -> str:

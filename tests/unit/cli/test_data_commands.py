@@ -22,7 +22,7 @@ from sluice.catalog.records.data import Dataset
 from sluice.domain.failures import MissingError
 from sluice.domain.times import from_iso, to_iso
 from sluice.services.views import data, lineage, uploads
-from sluice_cli import data_commands, data_release, gates_commands, lookup, main, waiting
+from sluice_cli import data_commands, data_release, gates_commands, lookup, main, project, waiting
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
 from sluice_cli.target import Target
@@ -264,6 +264,49 @@ def test_a_push_that_waits_for_a_build_is_shown_with_when_and_why(world: World, 
         pipeline=PIPELINE_YAML.replace("daily_budget: 5", "daily_budget: 1").encode(), train=b"print(2)\n"
     )
     assert next_build(world, target)["reason"] == "daily budget of 1 used"
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({}, None),
+        ({"daily_budget: 5": "daily_budget: 1"}, "no run starts before {}: daily budget of 1 used"),
+        ({"quiet_period_s: 60": "marker: _SUCCESS"}, "a run starts once _SUCCESS completes the batch"),
+    ],
+)
+def test_an_upload_says_what_it_waits_for(
+    world: World,
+    target: Target,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, str],
+    why: str | None,
+) -> None:
+    world.build("a.csv")
+    text = PIPELINE_YAML
+    for old, new in given.items():
+        text = text.replace(old, new)
+    world.push(pipeline=text.encode())
+    uploaded = {"uri": "s3://data/reviews/b.csv", "size_bytes": 3, "fate": None, "is_set_aside": False}
+    monkeypatch.setattr(Options, "target", lambda self: target)
+    monkeypatch.setattr(project, "plan_upload", lambda *_, **__: {"files": [], "left_out": []})
+    monkeypatch.setattr(project, "upload_planned", lambda *_: [uploaded])
+    called = CliRunner().invoke(main.app, ["upload", PIPELINE, str(tmp_path)])
+    said = " ".join(called.stdout.split())
+    next_day = to_iso(from_iso(world.cloud.now()).replace(hour=0, minute=0, second=0) + timedelta(days=1))
+    assert ("shows the run it starts" in called.stderr) is (why is None)
+    assert (why or "").format(next_day) in said
+
+
+def test_a_release_says_what_it_waits_for(
+    world: World, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.push(pipeline=PIPELINE_YAML.replace("daily_budget: 5", "daily_budget: 1").encode())
+    world.build("a.csv", b"x\n1\n")
+    monkeypatch.setattr(Options, "target", lambda self: target)
+    called = CliRunner().invoke(main.app, ["data", "release", f"{PIPELINE}/a.csv"])
+    assert "daily budget of 1 used" in called.stdout
+    assert "`sluice start reviews` builds at once" in called.stderr
 
 
 def test_waiting_for_a_run_tells_why_none_starts_and_tells_it_once(

@@ -157,12 +157,17 @@ def _waits(pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: 
     if pipeline.last_build_at is not None:
         cool = from_iso(pipeline.last_build_at) + timedelta(seconds=policy.cooldown_s)
         waits.append(WaitUntil(cool, f"cooldown of {policy.cooldown_s} s"))
+    return [*waits, *filter(None, [budget_wait(pipeline, policy, now)])]
+
+
+def budget_wait(pipeline: Pipeline, policy: Policy, now: datetime) -> WaitUntil | None:
+    """Return until when a budget holds builds back that data cause; None if none does."""
+    if held := over_budget(pipeline, policy, now):
+        return WaitUntil(next_month(now), held, is_budget=True)
     if pipeline.builds_on(_day(now)) >= policy.daily_budget:
         reason = f"daily budget of {policy.daily_budget} used"
-        waits.append(WaitUntil(_next_day(now), reason, is_budget=True))
-    if held := over_budget(pipeline, policy, now):
-        waits.append(WaitUntil(next_month(now), held, is_budget=True))
-    return waits
+        return WaitUntil(_next_day(now), reason, is_budget=True)
+    return None
 
 
 def over_budget(pipeline: Pipeline, policy: Policy, now: datetime) -> str | None:
