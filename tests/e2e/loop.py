@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sluice.catalog import keys
 from sluice.domain import names
 from sluice.services import timeline
@@ -183,6 +185,17 @@ class Loop:
 
     def deliver_normally(self) -> None:
         self.control("delivery", "DELETE")
+
+    def fail_live(self) -> None:
+        """Let what serves answer with errors, so often that its alarm fires, until `faults` are deleted."""
+        live = self.target.client("sagemaker").describe_endpoint(EndpointName=self.endpoint_name)
+        config = live["EndpointConfigName"]
+        fault = {"endpoint": self.endpoint_name, "endpoint_config": config, "status": 500}
+        self.control("faults", "POST", fault)
+        runtime = self.target.client("sagemaker-runtime")
+        for _ in range(20):
+            with pytest.raises(runtime.exceptions.ModelError):
+                self.predict()
 
     def reconcile(self) -> None:
         """What the schedule does every few minutes."""

@@ -61,13 +61,7 @@ def test_an_upload_trains_registers_and_an_approval_releases(loop: Loop) -> None
 def test_an_alarm_on_the_live_model_puts_the_last_known_good_back_once(loop: Loop) -> None:
     release_two(loop)
     known = waiting.release_ids(loop.target, loop.pipeline)
-    live = loop.target.client("sagemaker").describe_endpoint(EndpointName=loop.endpoint_name)
-    fault = {"endpoint": loop.endpoint_name, "endpoint_config": live["EndpointConfigName"], "status": 500}
-    loop.control("faults", "POST", fault)
-    runtime = loop.target.client("sagemaker-runtime")
-    for _ in range(20):
-        with pytest.raises(runtime.exceptions.ModelError):
-            loop.predict()
+    loop.fail_live()
     release = loop.release_end(known)
     loop.control("faults", "DELETE")
     assert (release["status"], release["cause"], release["package_version"]) == ("released", "alarm", 1)
