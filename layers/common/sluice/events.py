@@ -39,7 +39,10 @@ def event_parser(
 
 class Event(BaseModel):
     # Build validators at first use: a function receives one or two of these events.
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, defer_build=True)
+    # An event that cannot be read is named in a log, which shows no event, nor a token in it.
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, defer_build=True, hide_input_in_errors=True
+    )
 
 
 class _Bucket(Event):

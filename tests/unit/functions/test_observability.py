@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools import Logger
+from pydantic import ValidationError
 
+import fakes
+from build_world import Invoke
 from handlers import LambdaContext
 from sluice import observability
 from sluice.observability import EventLogger
@@ -77,3 +80,11 @@ def test_every_function_logs_by_it() -> None:
     assert [
         path.parent.name for path in apps if "@logger.inject_lambda_context" not in path.read_text()
     ] == []
+
+
+def test_an_event_that_cannot_be_read_is_in_no_log(cloud: fakes.Cloud, invoke: Invoke) -> None:
+    """Lambda logs an error with its message: pydantic's would show what it read, such as a task's token."""
+    with pytest.raises(ValidationError) as raised:
+        invoke("start_job", {"task_token": "of-the-task", "pipeline": 5})
+    assert "run_id" in str(raised.value)
+    assert "of-the-task" not in str(raised.value)
