@@ -76,6 +76,18 @@ def overtaken(
     found = live.deployment
     if found and (found.is_of(arn, run_id) or found.is_of(champion["package_arn"], champion.get("run_id"))):
         return None
+    return f"compared with v{champion['package_version']}, but {_serving(live)}"
+
+
+def uncompared(live: Live | None, arn: str, run_id: str | None) -> str | None:
+    """Say of a version that was compared with nothing what serves now; None if that is nothing, or itself."""
+    if live is None or (live.deployment and live.deployment.is_of(arn, run_id)):
+        return None
+    return f"compared with no champion, but {_serving(live)}"
+
+
+def _serving(live: Live) -> str:
+    found = live.deployment
     serves = f"v{found.package_version}" if found else f"{live.release_id}, of which there is no record"
     since = f" since {live.promoted_at}" if live.promoted_at else ""
-    return f"compared with v{champion['package_version']}, but {live.stage} serves {serves}{since}"
+    return f"{live.stage} serves {serves}{since}"

@@ -12,13 +12,17 @@ from sluice.services.release import served
 
 
 def said(cloud: Cloud, package: Package) -> str | None:
-    """Say what a version was compared with, if something else serves now and nobody decided so far."""
+    """Say what a version was compared with, if something else serves now and nobody decided so far.
+
+    Also of one that was compared with nothing, as nothing served then, or as a push waived that.
+    """
     if package.status != PENDING or package.deleted_at or not (package.pipeline and package.run_id):
         return None
     step = building.find_step(cloud, package.run_id, names.SELECT)
-    champion = ((step and step.detail) or {}).get("champion")
+    detail = (step and step.detail) or {}
     run = building.find_run(cloud, package.pipeline, package.run_id)
-    if run is None or not automatic.is_compared(champion):
+    # A run of an older stack did not note what it was compared with.
+    if run is None or "champion" not in detail:
         return None
     try:
         config = building.config_of(cloud, run)
@@ -26,4 +30,7 @@ def said(cloud: Cloud, package: Package) -> str | None:
         return None
     if not served.compares(config):
         return None
-    return served.overtaken(cloud, config, champion, package.arn, package.run_id)
+    champion, live = detail["champion"], served.find_champion(cloud, config)
+    if not automatic.is_compared(champion):
+        return automatic.uncompared(live, package.arn, package.run_id)
+    return automatic.overtaken(champion, live, package.arn, package.run_id)
