@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sluice.domain import failures
+from sluice.domain import failures, wording
 from sluice.domain.build.errors import DatasetChangedError
 from sluice.domain.build.evaluations import EvaluationError
 from sluice.domain.build.selection import NOT_FINITE, UNREPORTED
 from sluice.domain.failures import brief
-from sluice.domain.wording import shorten
 
 # `sluice run` has all of it.
 _SHOWN = 300
@@ -23,11 +22,18 @@ _OF_PROJECT = (
 )
 
 
+def remarks(version: Mapping[str, Any]) -> list[str]:
+    """Say what a person should know of a version that waits, before approving it: each follows "it was"."""
+    recalled = version.get("recalled")
+    found = (version.get("overtaken"), wording.recalled(recalled) if recalled else None)
+    return [each for each in found if each]
+
+
 def first_reasons(item: dict[str, Any], count: int = 1) -> str:
     """Return the first reasons of a run or release in one line."""
     reasons = item.get("reasons") or []
     more = f" (+{len(reasons) - count})" if len(reasons) > count else ""
-    return "; ".join(shorten(brief(str(reason)), _SHOWN) for reason in reasons[:count]) + more
+    return "; ".join(wording.shorten(brief(str(reason)), _SHOWN) for reason in reasons[:count]) + more
 
 
 def way_on(run: Mapping[str, Any], pipeline: str) -> tuple[str, str] | None:

@@ -15,6 +15,7 @@ from sluice_cli import decisions, lookup, retiring, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, Wait, example, hint_more, show
 from sluice_cli.output import age, err, escape, hint, lasting, out, print_table, styled
+from sluice_cli.reasons import remarks
 from sluice_cli.target import Target
 
 release_app = typer.Typer()
@@ -42,7 +43,8 @@ def models(
     name = lookup.the_pipeline(target, pipeline)
     last = None if after is None else lookup.model_arn(target, after)
     found = views.models.page(target.cloud, name, last, limit, status)
-    awaited = {row["arn"]: row for row in views.pipelines.awaited_decisions(target.cloud, name)}
+    decided = views.pipelines.awaited_decisions(target.cloud, name)
+    awaited = {row["arn"]: row for row in views.pipelines.with_remarks(target.cloud, name, decided)}
     serving = views.stages.stages(target.cloud, name)
     scaled = {
         each["stage"]: "scores batches" if each["is_batch"] else _scaled(target, name, each["stage"])
@@ -51,8 +53,10 @@ def models(
     }
     for row in found:
         row["scaling"] = {stage: scaled[stage] for stage in row["live_on"] if scaled.get(stage)}
-        row["awaits"] = awaited[row["arn"]]["command"] if row["arn"] in awaited else None
-        row["awaits_since"] = awaited[row["arn"]]["since"] if row["arn"] in awaited else None
+        waits = awaited.get(row["arn"], {})
+        row["awaits"], row["awaits_since"] = waits.get("command"), waits.get("since")
+        row |= {what: waits.get(what) for what in ("overtaken", "recalled")}
+        row["waits_because"] = waits.get("held") or row["waits_because"]
         live = [each for each in serving if each["stage"] in row["live_on"]]
         row["deviates_on"] = [each["stage"] for each in live if each["deviation"]]
         row["held_on"] = {each["stage"]: each["hold"] for each in live if each["hold"]}
@@ -75,10 +79,20 @@ def models(
             if status
             else f"no models yet: `sluice upload {name} FILE` trains one",
         )
+        for row in found:
+            _print_remarks(row)
         listing = f"models {name} --status {status}" if status else f"models {name}"
         hint_more(listing, found, limit, lambda row: str(row["model"]))
 
     show(found, as_json, text)
+
+
+def _print_remarks(row: dict[str, Any]) -> None:
+    """Print why a version waits, beyond that all do, and what a person should know before approving it."""
+    if row["waits_because"]:
+        out.print(f"[yellow]•[/] {row['model']} waits: {escape(row['waits_because'])}")
+    for remark in remarks(row):
+        out.print(f"[yellow]•[/] {row['model']} was {escape(remark)}")
 
 
 def _scaled(target: Target, pipeline: str, stage: str) -> str | None:
@@ -299,8 +313,7 @@ def finish_decision(result: dict[str, Any], as_json: bool, next_step: str) -> No
         if note := result.get("note"):
             out.print(escape(note))
         if recalled := result.get("recalled"):
-            more = f" and {len(recalled) - 1} more" if recalled[1:] else ""
-            out.print(f"[yellow]•[/] it was trained with {escape(recalled[0])}{more}, which was recalled")
+            out.print(f"[yellow]•[/] it was {escape(wording.recalled(recalled))}")
         for each in ended:
             what = "rollback" if each.get("is_rollback") else "release"
             out.print(what, each["release_id"], styled(each["status"]) + Text(_where(each)))

@@ -207,6 +207,8 @@ def _print_next(found: Mapping[str, Any]) -> None:
         out.print(f"  [yellow]{found['model']} waits[/]: {escape(why)}")
     if overtaken := found.get("model_overtaken"):
         out.print(f"  [yellow]note[/]: {found['model']} was {escape(overtaken)}")
+    if recalled := found.get("model_recalled"):
+        out.print(f"  [yellow]note[/]: {found['model']} was {escape(wording.recalled(recalled))}")
     if status == "running":
         hint(f"next: `sluice logs {run_id} --follow` prints what its jobs do, `sluice stop {run_id}` ends it")
     elif found.get("model"):

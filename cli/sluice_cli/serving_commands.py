@@ -24,7 +24,7 @@ from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.options import Json, Pipeline, example, show
 from sluice_cli.output import err, escape, hint, invocation, lasting, out, print_json, short, since, styled
 from sluice_cli.paths import a_file
-from sluice_cli.reasons import first_reasons, way_on
+from sluice_cli.reasons import first_reasons, remarks, way_on
 from sluice_cli.target import Target
 
 serving_app = typer.Typer()
@@ -184,8 +184,8 @@ def print_status(item: dict[str, Any]) -> None:
             f"  [yellow]awaits you[/]: {decision['what']} of {decision['model']}{where},"
             f" {lasting(decision['since'])}; `{invocation.command(decision['command'])}`"
         )
-        if overtaken := decision.get("overtaken"):
-            out.print(f"    it was {escape(overtaken)}")
+        for remark in remarks(decision):
+            out.print(f"    it was {escape(remark)}")
     print_waiting(item)
     for recall in item.get("recalls") or ():
         _print_recall(recall)

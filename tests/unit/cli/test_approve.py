@@ -97,7 +97,7 @@ def test_an_approval_is_followed_to_the_end_of_its_own_release(stack: Stack) -> 
 def test_who_approves_a_model_of_recalled_data_is_told(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views.recalls, "recalled_in", lambda *_: ["reviews/a.csv", "reviews/b.csv"])
     said = CliRunner().invoke(main.app, ["approve", registered(stack)]).stdout
-    assert "it was trained with reviews/a.csv and 1 more, which was recalled" in " ".join(said.split())
+    assert "it was trained with reviews/a.csv and 1 more, which were recalled" in " ".join(said.split())
 
 
 def test_what_was_approved_before_and_is_not_live_is_released_again(stack: Stack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -13,6 +14,9 @@ from command_world import Hearing
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Package
+from sluice.console import requests
+from sluice.console.answering import answer
+from sluice.services.data import datasets
 from sluice.services.views import pipelines, recalls
 from sluice_cli import main, options, serving_commands
 from sluice_cli.errors import CommandError
@@ -114,6 +118,52 @@ def test_it_is_recalled_and_told_in_the_status_until_a_person_decided(
     assert item is not None
     stack.catalog.apply(changes.decide(Package.of(item), "Approved"))
     assert recalls.recalls(stack.cloud, PIPELINE) == []
+
+
+def test_a_version_that_waits_says_that_it_was_trained_with_it(
+    stack: Hearing[World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = stack.world
+    for name, rows in (("c.csv", b"x,y\n5,1\n"), ("bad2.csv", b"x,y\n7,1\n")):
+        assert world.build(name, rows) == "registered"
+        world.later(minutes=10)
+    call("reviews/bad2.csv")
+    said = "trained with reviews/bad2.csv, which was recalled"
+    status = pipelines.status(stack.cloud, PIPELINE)
+    newest, before, *_ = status["awaited"]
+    assert (newest["model"], newest["recalled"]) == ("reviews/3", ["reviews/bad2.csv"])
+    assert (before["model"], "recalled" in before) == ("reviews/2", False)
+    for command in (["status", PIPELINE], ["models", PIPELINE], ["run", "reviews-00003"]):
+        shown = CliRunner().invoke(main.app, command, catch_exceptions=False)
+        assert " ".join(shown.output.split()).count(said) == 1, command
+    assert said not in CliRunner().invoke(main.app, ["run", SECOND], catch_exceptions=False).output
+    assert f"It was {said}." in page(stack, "/models/reviews/3")
+    assert "recalled" not in page(stack, "/models/reviews/2")
+    assert "it began before a recall of reviews/bad2.csv" in page(stack, f"/pipelines/{PIPELINE}")
+
+
+def test_no_data_are_read_of_a_version_that_began_once_the_recall_was_done(
+    stack: Hearing[World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("reviews/bad.csv")
+    stack.world.later(minutes=1)
+    assert build(stack) == "registered"
+    read, find = list[str](), datasets.find_manifest
+
+    def found(*given: Any) -> Any:
+        read.append(given[-1])
+        return find(*given)
+
+    monkeypatch.setattr(datasets, "find_manifest", found)
+    newest, first = pipelines.status(stack.cloud, PIPELINE)["awaited"]
+    assert (newest["model"], "recalled" in newest) == ("reviews/2", False)
+    assert (first["model"], first["recalled"]) == ("reviews/1", ["reviews/bad.csv"])
+    assert read == [stack.world.catalog_run(RUN)["dataset_version"]]
+
+
+def page(stack: Hearing[World], path: str) -> str:
+    event = {"rawPath": path, "rawQueryString": "", "requestContext": {"http": {"method": "GET"}}}
+    return " ".join(answer(stack.cloud, requests.of_event(event)).payload()["body"].split())
 
 
 def test_what_was_recalled_before_is_told_and_keeps_its_reason(stack: Hearing[World]) -> None:

@@ -70,7 +70,7 @@ def _environment() -> Environment:
         objects=wording.objects, bytes=_if_known(wording.size), shorten=words.shorten, money=words.money,
         took=words.took, short=words.short, tone=words.tone, metric=words.metric, facts=words.facts,
         status=words.status, moment=words.moment, person=words.person, event=words.event, segment=_segment,
-        query=urlencode, changes=wording.changes,
+        query=urlencode, changes=wording.changes, recalled=wording.recalled,
     )  # fmt: skip
     environment.globals.update(asset=static.address)
     return environment

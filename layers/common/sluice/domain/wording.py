@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,12 @@ _OBJECTS = {
 _CHANGES = ("new", "overwritten", "deleted", "left out")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_S = 86400
+
+
+def recalled(keys: Sequence[str]) -> str:
+    """Say that a model was trained with objects that were recalled."""
+    more, were = (f" and {len(keys) - 1} more", "were") if keys[1:] else ("", "was")
+    return f"trained with {keys[0]}{more}, which {were} recalled"
 
 
 def number(value: float | None) -> str:

@@ -14,10 +14,11 @@ from sluice.domain import wording
 from sluice.domain.build import sources
 from sluice.quality.report.gate_views import SLICES_SHOWN, gate_views
 
+_PENDING = "PendingManualApproval"
 _VERDICTS = {
     "Approved": ("good", "Approved"),
     "Rejected": ("bad", "Rejected"),
-    "PendingManualApproval": ("warn", "Waits for your decision"),
+    _PENDING: ("warn", "Waits for your decision"),
 }
 _OBJECTS_DRAWN = 4
 
@@ -25,7 +26,7 @@ _OBJECTS_DRAWN = 4
 def page(view: Mapping[str, Any]) -> Page:
     """Show a model as `views.model_pages.page` returns it."""
     name, pipeline = view["model"], view["pipeline"]
-    tone, verdict = _VERDICTS.get(view["approval_status"], ("", words.status(view["approval_status"])))
+    tone, verdict = _verdict(view)
     document = view["gates"]
     return of_pipeline(
         pipeline,
@@ -37,7 +38,7 @@ def page(view: Mapping[str, Any]) -> Page:
             "model": view,
             "tone": tone,
             "verdict": verdict,
-            "is_pending": view["approval_status"] == "PendingManualApproval",
+            "may_approve": view["approval_status"] == _PENDING or _waits(view),
             "signed": _signed(view),
             "source": sources.described(view["made"]["project"]["source"]) if view["made"] else "",
             "metrics": _metrics(view["measured"]),
@@ -48,6 +49,18 @@ def page(view: Mapping[str, Any]) -> Page:
         command=f"lineage {name}",
         trail=((name, links.model(name)),),
     )
+
+
+def _verdict(view: Mapping[str, Any]) -> tuple[str, str]:
+    """Say what was decided; of what is approved also that this was not enough to release it."""
+    status = view["approval_status"]
+    if status == "Approved" and _waits(view):
+        return "warn", "Approved, and waits for a person"
+    return _VERDICTS.get(status, ("", words.status(status)))
+
+
+def _waits(view: Mapping[str, Any]) -> bool:
+    return any(each["what"] == "approval" for each in view["awaited"])
 
 
 def _signed(view: Mapping[str, Any]) -> list[tuple[str, str, str]]:

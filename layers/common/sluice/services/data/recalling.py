@@ -142,9 +142,14 @@ def set_aside_waiting(cloud: Cloud, found: Iterable[Arrival], recalled: Mapping[
     return len(again)
 
 
-def held_in(cloud: Cloud, pipeline: str, version: str) -> list[str]:
-    """Return the keys of a data set version whose content is recalled."""
-    recalled = {each.sha256 for each in find(cloud, pipeline)}
+def since(found: Iterable[Recall], started_at: str) -> list[Recall]:
+    """Return the recalls that were not done when a run began: its data may hold what they recalled."""
+    return [each for each in found if each.done_at is None or each.done_at >= started_at]
+
+
+def held_in(cloud: Cloud, pipeline: str, version: str, found: Iterable[Recall] | None = None) -> list[str]:
+    """Return the keys of a data set version whose content is recalled, by the recalls `found` if given."""
+    recalled = {each.sha256 for each in (find(cloud, pipeline) if found is None else found)}
     if not recalled:
         return []
     from sluice.services.data import datasets  # as above

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline
+from sluice.catalog.records.recalls import Recall
 from sluice.catalog.records.releases import Package
 from sluice.domain import config
 from sluice.domain.release import awaited
 from sluice.ports import Cloud
 from sluice.services import timeline
 from sluice.services.build import costs
-from sluice.services.data import arrivals
+from sluice.services.data import arrivals, recalling
 from sluice.services.release import approving, deploying
 from sluice.services.side_by_side import on_each
 from sluice.services.views import data, models, overtaken, recalls, runs, stages, uploads
@@ -63,7 +65,9 @@ def status(cloud: Cloud, pipeline: str, *, is_glance: bool = False) -> dict[str,
     for stage in serving:
         stage["is_rejected"] = stage["stage"] in rejected
     count, aside, has_more = _set_aside(cloud, state, is_glance=is_glance) if state else (0, [], False)
+    recalled = recalling.find(cloud, pipeline)
     waits = awaited_decisions(cloud, pipeline, serving, newest)
+    remark = _at_a_glance if is_glance else _with_remarks
     data_set, counts = uploads.in_numbers(cloud, pipeline, count)
     return {
         "pipeline": pipeline,
@@ -76,12 +80,12 @@ def status(cloud: Cloud, pipeline: str, *, is_glance: bool = False) -> dict[str,
         "quarantined": aside,
         "more_quarantined": has_more,
         "costs": costs.outlook(cloud, pipeline),
-        "recalls": recalls.recalls(cloud, pipeline),
+        "recalls": recalls.recalls(cloud, pipeline, recalled),
         "last_run": next(iter(runs.newest(cloud, state, 1)), None) if state else None,
         "last_release": stages.last_release(cloud, pipeline, item.get("last_release")),
         "group": item.get("group"),
         "stages": serving,
-        "awaited": waits if is_glance else on_each(waits, partial(_with_champion, cloud)),
+        "awaited": on_each(waits, partial(remark, cloud, pipeline, recalled)),
         "timeline": timeline.entries(cloud, pipeline, limit=8),
     }
 
@@ -98,11 +102,39 @@ def _set_aside(
     return len(found), [*map(uploads.shown, found)], has_more
 
 
-def _with_champion(cloud: Cloud, decision: dict[str, Any]) -> dict[str, Any]:
-    """Add to what waits to be approved what overtook it since it was compared."""
+def with_remarks(cloud: Cloud, pipeline: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add to what `awaited_decisions` lists what a person should know before approving it."""
+    recalled = recalling.find(cloud, pipeline) if found else []
+    return on_each(found, partial(_with_remarks, cloud, pipeline, recalled))
+
+
+def _with_remarks(
+    cloud: Cloud, pipeline: str, recalled: Sequence[Recall], decision: dict[str, Any]
+) -> dict[str, Any]:
+    """Add to what waits to be approved what overtook it since it was compared, and recalled objects in it."""
+    package = _awaited(cloud, decision)
+    if package is None:
+        return decision
+    remarks = {
+        "overtaken": overtaken.said(cloud, package),
+        "recalled": recalls.recalled_in(cloud, pipeline, package.run_id, recalled),
+    }
+    return {**decision, **{name: remark for name, remark in remarks.items() if remark}}
+
+
+def _at_a_glance(
+    cloud: Cloud, pipeline: str, recalled: Sequence[Recall], decision: dict[str, Any]
+) -> dict[str, Any]:
+    """Add to what waits to be approved what was recalled since it began to be trained."""
+    package = _awaited(cloud, decision)
+    since = recalls.recalled_since(cloud, pipeline, package.run_id, recalled) if package else []
+    return {**decision, "recalled_since": since} if since else decision
+
+
+def _awaited(cloud: Cloud, decision: dict[str, Any]) -> Package | None:
+    """Return the version that waits to be approved; None of one that waits for a stage."""
     item = cloud.catalog.get(keys.package_key(decision["arn"])) if decision["what"] == "approval" else None
-    said = overtaken.said(cloud, Package.of(item)) if item else None
-    return {**decision, "overtaken": said} if said else decision
+    return Package.of(item) if item else None
 
 
 def awaited_decisions(

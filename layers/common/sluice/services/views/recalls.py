@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sluice.catalog import keys
@@ -62,25 +62,38 @@ def _trained(cloud: Cloud, row: dict[str, Any], key: str, contents: Collection[s
     }
 
 
-def recalled_in(cloud: Cloud, pipeline: str, run_id: str | None) -> list[str]:
-    """Return the keys of recalled objects that a run's data set has; none of one that is not known."""
-    run = building.find_run(cloud, pipeline, run_id) if run_id else None
+def recalled_in(
+    cloud: Cloud, pipeline: str, run_id: str | None, found: Sequence[Recall] | None = None
+) -> list[str]:
+    """Return the keys of recalled objects that a run's data set has; none of one that is not known.
+
+    `found` are the pipeline's recalls, if they were read before.
+    """
+    found = recalling.find(cloud, pipeline) if found is None else found
+    run = building.find_run(cloud, pipeline, run_id) if run_id and found else None
     if run is None or run.dataset_version is None:
         return []
     try:
-        return recalling.held_in(cloud, pipeline, run.dataset_version)
+        return recalling.held_in(cloud, pipeline, run.dataset_version, recalling.since(found, run.started_at))
     except (MissingError, *datasets.UNREADABLE):
         return []
 
 
-def recalls(cloud: Cloud, pipeline: str) -> list[dict[str, Any]]:
+def recalled_since(cloud: Cloud, pipeline: str, run_id: str | None, found: Sequence[Recall]) -> list[str]:
+    """Return the keys that were recalled since a run began, which its data set may hold: it is not read."""
+    run = building.find_run(cloud, pipeline, run_id) if run_id and found else None
+    later = recalling.since(found, run.started_at) if run else []
+    return [*dict.fromkeys(each.key for each in sorted(later, key=lambda each: each.at))]
+
+
+def recalls(cloud: Cloud, pipeline: str, found: Sequence[Recall] | None = None) -> list[dict[str, Any]]:
     """List recalls that ask something of a person: no model was built without it, or that one waits."""
-    found: dict[str, dict[str, Any]] = {}
-    for recall in recalling.find(cloud, pipeline):
+    rows: dict[str, dict[str, Any]] = {}
+    for recall in recalling.find(cloud, pipeline) if found is None else found:
         if _is_open(cloud, recall):
-            row = found.setdefault(recall.request_id, _described(cloud, recall))
+            row = rows.setdefault(recall.request_id, _described(cloud, recall))
             row["contents"].append(recall.sha256)
-    return sorted(found.values(), key=lambda row: str(row["at"]))
+    return sorted(rows.values(), key=lambda row: str(row["at"]))
 
 
 def _is_open(cloud: Cloud, recall: Recall) -> bool:

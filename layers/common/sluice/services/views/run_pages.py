@@ -18,7 +18,7 @@ LOG_LINES = 200
 def page(cloud: Cloud, run_id: str) -> dict[str, Any]:
     """Return a run as `runs.run` does, with `cost`, `leaderboard` and `gates`; raises MissingError."""
     ahead.read_run(cloud, run_id)
-    found = runs.run(cloud, run_id)
+    found = runs.run(cloud, run_id, is_glance=True)
     item = cloud.catalog.get(keys.run_key(run_id.rpartition("-")[0], run_id)) if found else None
     if found is None or item is None:
         raise MissingError(f"There is no run {run_id!r}.")

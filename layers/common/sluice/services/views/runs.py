@@ -9,14 +9,14 @@ from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline
-from sluice.catalog.records.releases import Package
+from sluice.catalog.records.releases import PENDING, Package
 from sluice.domain import names
 from sluice.domain.build import candidates, log_tails, run_manifest, usage
 from sluice.domain.times import from_iso, to_iso
 from sluice.ports import Cloud, Item
 from sluice.services import timeline
 from sluice.services.build import environments
-from sluice.services.views import graph, models, narrowed, overtaken
+from sluice.services.views import graph, models, narrowed, overtaken, recalls
 
 # No job runs longer than this after its run has ended.
 _AFTERWARDS = timedelta(days=1)
@@ -70,10 +70,10 @@ def log_job(step: Mapping[str, Any]) -> str | None:
     return step.get("job_name") or (step.get("cached") or {}).get("job_name") or None
 
 
-def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
+def run(cloud: Cloud, run_id: str, *, is_glance: bool = False) -> dict[str, Any] | None:
     """Return one run with its steps, in the order of its graph, gates and part of the timeline.
 
-    None if there is none.
+    None if there is none. At a glance `model_recalled` is None, the recalled objects in its version's data.
     """
     pipeline = run_id.rpartition("-")[0]
     item = cloud.catalog.get(keys.run_key(pipeline, run_id))
@@ -111,7 +111,7 @@ def run(cloud: Cloud, run_id: str) -> dict[str, Any] | None:
         "selected": _selected(steps),
         "graph": stages,
         "model": models.model_name(cloud, pipeline, item.get("model_package_arn")),
-        **_model(cloud, item.get("model_package_arn")),
+        **_model(cloud, pipeline, item.get("model_package_arn"), is_glance=is_glance),
         "steps": steps,
         "environments": run_manifest.environments(environments.with_packages(cloud, steps)),
         "timeline": _timeline(cloud, pipeline, run_id, item),
@@ -132,14 +132,16 @@ def _under_way(
     return [{"step": step.step, **keys.shown(step.item())} for step in found]
 
 
-def _model(cloud: Cloud, arn: str | None) -> dict[str, str | None]:
-    """Return what was decided about the run's version, why it waits, and what overtook it meanwhile."""
+def _model(cloud: Cloud, pipeline: str, arn: str | None, *, is_glance: bool) -> dict[str, Any]:
+    """Return what was decided about the run's version, and what a person should know who decides now."""
     item = cloud.catalog.get(keys.package_key(arn)) if arn else None
     package = Package.of(item) if item else None
+    looks = not is_glance and package is not None and package.status == PENDING and not package.deleted_at
     return {
         "model_status": package.status if package else None,
         "model_waits_because": package.waits_because if package else None,
         "model_overtaken": overtaken.said(cloud, package) if package else None,
+        "model_recalled": recalls.recalled_in(cloud, pipeline, package.run_id) if package and looks else None,
     }
 
 
