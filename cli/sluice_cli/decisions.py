@@ -208,7 +208,7 @@ def follow(target: Target, result: dict[str, Any], say: Say) -> dict[str, Any] |
         if quorum is not None and not quorum.is_reached:
             result["note"] = f"{quorum.missing}: another person must approve it too"
             return None
-        release_id = _release_id(decided)
+        release_id = releases.of_approval(decided)
     elif "release_id" in result:
         release_id = result["release_id"]
     else:
@@ -284,7 +284,7 @@ def _decide(target: Target, arn: str, status: str, reason: str) -> None:
 
 def _under_way(target: Target, seen: Package) -> str | None:
     """Return the version's release under way, if any."""
-    decided = _release_id(seen)
+    decided = releases.of_approval(seen)
     running = [Release.of(item) for item in target.catalog.listing(keys.RUNNING_RELEASES)]
     for release in running:
         is_its = release.release_id == decided or release.package_arn == seen.arn
@@ -301,12 +301,6 @@ def _is_starting(target: Target, seen: Package, release_id: str) -> bool:
     if found is None or (quorum is not None and not quorum.is_reached):
         return False
     return from_iso(target.cloud.now()) - from_iso(found.decided_at) < timedelta(seconds=HEARD_S)
-
-
-def _release_id(seen: Package) -> str:
-    """Return the release that follows from the last decision, if that is an approval."""
-    pipeline = str(seen.pipeline)
-    return releases.approval_request(pipeline, seen.arn, seen.version, seen.epoch, "", "").release_id
 
 
 def _serving(target: Target, package: Package) -> list[dict[str, Any]]:

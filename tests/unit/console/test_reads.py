@@ -9,6 +9,7 @@ import pytest
 import fakes
 from build_world import Invoke
 from console_world import PATHS, Catalog, Counted, grown
+from sluice.catalog import keys
 from sluice.console import requests
 from sluice.console.answering import answer
 
@@ -39,6 +40,20 @@ def test_a_page_asks_few_queries_and_is_small(cloud: fakes.Cloud, past: Catalog)
         told[name] = (counted.queries, counted.gets + counted.batches)
     assert {name: asked for name, asked in told.items() if asked[0] > QUERIES_MAX} == {}
     assert {name: asked for name, asked in told.items() if asked[1] > ROUNDS_MAX} == {}
+
+
+def test_what_was_approved_and_serves_nowhere_costs_the_home_page_no_request_each(
+    cloud: fakes.Cloud, past: Catalog
+) -> None:
+    for (pk, sk), item in past.items.items():
+        if sk == "PACKAGE":
+            past.items[pk, sk] = {**item, "approval_status": "Approved", "approval_epoch": 1}
+        if sk.startswith(keys.STAGES):
+            past.items[pk, sk] = {**item, "live": None}
+    counted = past.counted = Counted()
+    assert ask(cloud, "/")[0] == 200
+    assert (counted.queries, counted.gets) == (QUERIES_MAX, 0)
+    assert counted.batches <= ROUNDS_MAX
 
 
 def test_versions_of_data_go_on_where_the_page_ends(cloud: fakes.Cloud, past: Catalog) -> None:

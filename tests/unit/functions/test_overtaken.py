@@ -348,6 +348,80 @@ def test_what_shows_a_version_that_waits_says_that_another_champion_serves(
     assert f"it was {said}" in " ".join(capsys.readouterr().out.split())
 
 
+def test_what_shows_a_version_that_was_compared_with_nothing_says_what_serves_by_now(
+    cloud: fakes.Cloud, invoke: Invoke
+) -> None:
+    built = build_world.World(cloud, invoke)
+    built.push()
+    for name, rows in (("a.csv", build_world.ROWS), ("b.csv", b"x,y\n3,1\n")):
+        assert built.build(name, rows) == "registered"
+    assert model_pages.page(built.cloud, "reviews/2")["overtaken"] is None
+    built.release()
+    said = f"compared with no champion, but production serves v1 since {built.cloud.now.at}"
+    assert model_pages.page(built.cloud, "reviews/2")["overtaken"] == said
+    waits, *_ = pipelines.status(built.cloud, PIPELINE)["awaited"]
+    assert (waits["model"], waits["overtaken"]) == ("reviews/2", said)
+    # A run of an older stack did not note what it was compared with.
+    step = built.cloud.catalog.get(keys.step_key(SECOND, "select")) or {}
+    detail = {name: value for name, value in step["detail"].items() if name != "champion"}
+    built.cloud.catalog.update(keys.key_of(step), {"detail": detail})
+    assert model_pages.page(built.cloud, "reviews/2")["overtaken"] is None
+
+
+@pytest.fixture
+def waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """v3 was approved by nobody, and refused, as v2 serves by now."""
+    monkeypatch.setattr(model_pages, "_made", lambda *_: (None, None))
+    seen = champion(world)
+    for number in (2, 3):
+        arn = arrive(world, number, champion=seen)
+        item = {"pipeline": PIPELINE, "group": PIPELINE, "version": number, "run_id": f"reviews-0000{number}"}
+        world.cloud.catalog.update(keys.package_key(arn), {**item, "created_at": world.cloud.now.at})
+        world.later(hours=1)
+    world.cloud.catalog.update(keys.pipeline_key(PIPELINE), {"newest_package": arn})
+    return world
+
+
+def shown(world: World, path: str) -> str:
+    event = {"rawPath": path, "rawQueryString": "", "requestContext": {"http": {"method": "GET"}}}
+    return " ".join(answer(world.cloud, requests.of_event(event)).payload()["body"].split())
+
+
+def test_an_automatic_version_that_was_refused_waits_for_a_person(
+    waiting: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = pipelines.status(waiting.cloud, PIPELINE)
+    (decision,) = status["awaited"]
+    assert (decision["model"], decision["command"]) == ("reviews/3", "approve reviews/3")
+    said = f"its release was refused: {WHY}v3 was compared with v1, but production serves v2"
+    assert decision["held"].startswith(said)
+    print_status(status)
+    assert "awaits you: approval of reviews/3 (its release was refused: " in " ".join(
+        capsys.readouterr().out.split()
+    )
+    for path in ("/", f"/pipelines/{PIPELINE}"):
+        assert "to be approved, since <time" in shown(waiting, path)
+        assert said in shown(waiting, path)
+    page = shown(waiting, "/models/reviews/3")
+    assert "Approved, and waits for a person" in page
+    assert f"It waits: {said}" in page
+    assert "<code>sluice approve reviews/3</code>" in page
+
+
+def test_a_refused_version_that_a_person_released_waits_no_more(waiting: World) -> None:
+    arn = next(each for each in waiting.cloud.registry.by_arn if each.endswith("/3"))
+    release_by_hand(waiting, arn, "production")
+    assert waiting.served_version() == "3"
+    assert pipelines.status(waiting.cloud, PIPELINE)["awaited"] == []
+    waiting.later(hours=1)
+    back = {"pipeline": PIPELINE, "release_id": "reviews-v3-00000009", "cause": "command", "actor": "anna"}
+    waiting.cloud.workflows.start("release", "reviews-v3-00000009", {**back, "stage": "production"})
+    waiting.run_all()
+    assert waiting.served_version() == "2"
+    assert pipelines.status(waiting.cloud, PIPELINE)["awaited"] == []
+    assert "<code>sluice approve" not in shown(waiting, "/models/reviews/3")
+
+
 def test_a_version_of_which_a_person_decided_is_compared_with_nothing_more(built: build_world.World) -> None:
     for name, rows in (("b.csv", b"x,y\n3,1\n"), ("c.csv", b"x,y\n4,1\n")):
         assert built.build(name, rows) == "registered"

@@ -85,15 +85,23 @@ def approval_request(
     pipeline: str, package_arn: str, package_version: int, epoch: int, actor: str, reason: str
 ) -> Request:
     """Make the one request for a release that follows from an approval."""
-    cause_key = f"approval#{package_arn}#{epoch}"
     return Request(
         pipeline=pipeline,
-        release_id=names.release_id(pipeline, package_version, cause_key),
+        release_id=_of_approval(pipeline, package_arn, package_version, epoch),
         cause="approval",
         package_arn=package_arn,
         actor=actor,
         reason=reason,
     )
+
+
+def of_approval(package: Package) -> str:
+    """Return the id of the release that follows from the last decision about a package, if it approves."""
+    return _of_approval(str(package.pipeline), package.arn, package.version, package.epoch)
+
+
+def _of_approval(pipeline: str, arn: str, version: int, epoch: int) -> str:
+    return names.release_id(pipeline, version, f"approval#{arn}#{epoch}")
 
 
 def rejection_request(

@@ -10,6 +10,7 @@ from sluice.catalog.records.releases import Deployment
 from sluice.domain import names
 
 if TYPE_CHECKING:
+    from sluice.catalog.records.releases import Package
     from sluice.ports import Cloud
 
 
@@ -57,9 +58,20 @@ def was_taken_back(cloud: Cloud, pipeline: str, stage: str, arn: str, version: i
     """Tell whether a package was rolled back on a stage; an older stack noted that only on deployments."""
     if cloud.catalog.get(keys.taken_back_key(pipeline, stage, arn)):
         return True
-    of_version = keys.deployments_of(stage) + names.releases_of(pipeline, version)
-    found = map(Deployment.of, cloud.catalog.query(keys.partition(pipeline), of_version))
+    found = _of_version(cloud, pipeline, stage, version)
     return any(each.package_arn == arn and each.status == "rolled_back" for each in found)
+
+
+def has_served(cloud: Cloud, package: Package, stage: str) -> bool:
+    """Tell whether a version was ever promoted on a stage."""
+    found = _of_version(cloud, str(package.pipeline), stage, package.version)
+    return any(each.is_of(package.arn, package.run_id) and each.promoted_at for each in found)
+
+
+def _of_version(cloud: Cloud, pipeline: str, stage: str, version: int) -> Iterator[Deployment]:
+    """Yield what the releases of a version did to a stage, and the rollbacks that took it back."""
+    prefix = keys.deployments_of(stage) + names.releases_of(pipeline, version)
+    return map(Deployment.of, cloud.catalog.query(keys.partition(pipeline), prefix))
 
 
 def is_deployed(cloud: Cloud, pipeline: str, stage: str, live: str | None, config: str | None) -> bool:

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline, Run
-from sluice.catalog.records.releases import Deployment, Stage
+from sluice.catalog.records.releases import Deployment, Package, Stage
 from sluice.domain import names
 from sluice.domain.build import candidates, champions
 from sluice.domain.failures import MissingError
-from sluice.domain.release import packages
+from sluice.domain.release import packages, releases
 from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.release import releasing
@@ -62,13 +62,27 @@ def read(cloud: Cloud, shown: Sequence[Pipeline], staged: Stages) -> None:
         wanted.append(keys.release_key(stage.pipeline, str(stage.live)))
     found = [item for item in cloud.catalog.get_all(wanted) if item]
     deployed = [Deployment.of(item) for item in found if item["sk"].startswith(keys.DEPLOYMENTS)]
-    _read_packages(cloud, deployed, {str(item.get("model_package_arn") or "") for item in found})
+    arns = {str(item.get("model_package_arn") or "") for item in found}
+    newest = [key for each in shown for key in map(keys.package_key, packages.newest(each))]
+    known = [Package.of(item) for item in cloud.catalog.get_all(newest) if item]
+    _read_packages(cloud, deployed, arns, _approved_releases(known, deployed))
 
 
-def _read_packages(cloud: Cloud, deployed: Sequence[Deployment], arns: set[str]) -> None:
-    """Read the packages of deployments with their runs, and then the projects of these."""
+def _approved_releases(found: Sequence[Package], deployed: Sequence[Deployment]) -> list[keys.Key]:
+    """Return the keys of the releases of approved versions that serve nowhere: they may have been refused."""
+    live = {each.package_arn for each in deployed}
+    approved = [
+        each for each in found if each.status == "Approved" and each.pipeline and each.arn not in live
+    ]
+    return [keys.release_key(str(each.pipeline), releases.of_approval(each)) for each in approved]
+
+
+def _read_packages(
+    cloud: Cloud, deployed: Sequence[Deployment], arns: set[str], beside: Sequence[keys.Key]
+) -> None:
+    """Read the packages of deployments with their runs, and what is asked `beside`; then their projects."""
     arns |= {each.package_arn for each in deployed}
-    wanted = [keys.package_key(arn) for arn in sorted(arns) if arn]
+    wanted = [*beside, *(keys.package_key(arn) for arn in sorted(arns) if arn)]
     wanted += [keys.run_key(each.pipeline, each.run_id) for each in deployed if each.run_id]
     found = cloud.catalog.get_all(wanted)
     cloud.catalog.get_all(

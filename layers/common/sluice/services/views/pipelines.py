@@ -11,13 +11,13 @@ from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline
 from sluice.catalog.records.recalls import Recall
 from sluice.catalog.records.releases import Package
-from sluice.domain import config
-from sluice.domain.release import awaited
+from sluice.domain import config, failures
+from sluice.domain.release import awaited, releases
 from sluice.ports import Cloud
 from sluice.services import timeline
 from sluice.services.build import costs
 from sluice.services.data import arrivals, recalling
-from sluice.services.release import approving, deploying
+from sluice.services.release import approving, deploying, releasing
 from sluice.services.side_by_side import on_each
 from sluice.services.views import data, models, overtaken, recalls, runs, stages, uploads
 
@@ -154,16 +154,32 @@ def awaited_decisions(
     listed = config.restore(project["config"]).release.stages
     serving = stages.stages(cloud, pipeline) if serving is None else serving
     rows = models.undecided(cloud, pipeline, serving) if undecided is None else undecided
-    newest = [{**row, "held": _held(cloud, row)} for row in rows]
+    newest = [{**row, "held": _held(cloud, row, serving)} for row in rows]
     found = awaited.decisions(listed, serving, newest)
     return [each for each in found if not _was_taken_back(cloud, pipeline, each)]
 
 
-def _held(cloud: Cloud, row: dict[str, Any]) -> str | None:
-    """Say how many approvals an approved version has that other people must approve too."""
+def _held(cloud: Cloud, row: dict[str, Any], serving: list[dict[str, Any]]) -> str | None:
+    """Say why an approved version waits: others must approve it too, or its release was refused."""
     item = cloud.catalog.get(keys.package_key(row["arn"])) if row["approval_status"] == "Approved" else None
-    counted = approving.find_quorum(cloud, Package.of(item)) if item else None
-    return None if counted is None or counted.is_reached else counted.missing
+    if item is None:
+        return None
+    package = Package.of(item)
+    counted = approving.find_quorum(cloud, package)
+    if counted and not counted.is_reached:
+        return counted.missing
+    return None if any(models.is_live(row, stage) for stage in serving) else _refused(cloud, package, serving)
+
+
+def _refused(cloud: Cloud, package: Package, serving: list[dict[str, Any]]) -> str | None:
+    """Say why the release of an approval was refused, if the version never served since."""
+    pipeline = package.pipeline
+    release = releasing.find_release(cloud, pipeline, releases.of_approval(package)) if pipeline else None
+    if release is None or release.status != "refused":
+        return None
+    if any(deploying.has_served(cloud, package, stage["stage"]) for stage in serving):
+        return None
+    return f"its release was refused: {'; '.join(map(failures.plain, release.reasons))}"
 
 
 def _was_taken_back(cloud: Cloud, pipeline: str, decision: dict[str, Any]) -> bool:
