@@ -286,6 +286,14 @@ def test_a_command_names_a_stack_that_is_not_the_usual_one() -> None:
     assert notice(detail_type, detail, "two").command == "sluice --stack two logs reviews-00003"
 
 
+@pytest.mark.parametrize(
+    ("stack", "command"), [("sluice", "sluice status"), ("two", "sluice --stack two status")]
+)
+def test_an_alarms_command_which_names_its_stack_does_so_too(stack: str, command: str) -> None:
+    said = {"description": f"Three runs have failed within an hour. Next: sluice --stack {stack} status"}
+    assert notice(making.ALARM_CHANGED, {**ALARM, "configuration": said}, stack).command == command
+
+
 @pytest.mark.parametrize(("detail_type", "detail"), [each[:2] for each in TOLD], ids=IDS)
 def test_the_same_thing_has_the_same_key_however_late_and_often_it_is_told(
     detail_type: str, detail: dict[str, Any]

@@ -260,7 +260,7 @@ def _alarm_changed(told: Told) -> Notice | None:
     said = str((told.detail.get("configuration") or {}).get("description") or name)
     # The template writes each as "<what is wrong> Next: <the command>", but for functions, which are many.
     what, _, words = said.partition(" Next: ")
-    what, is_over = what.rstrip(". "), value == "OK"
+    what, words, is_over = what.rstrip(". "), told.place.shortest(words), value == "OK"
     if function := name.partition(_ERRORS_OF)[2]:
         what, words = f"{function} has failed for a quarter of an hour", f"logs --function {function}"
         words = told.place.command(words)

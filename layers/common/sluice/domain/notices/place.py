@@ -23,6 +23,10 @@ class Place:
         named = "" if self.stack == _DEFAULT_STACK else f"--stack {self.stack} "
         return f"sluice {named}{words}"
 
+    def shortest(self, command: str) -> str:
+        """Return a command that names its stack without that, if it is the usual one."""
+        return command.replace(f"sluice --stack {_DEFAULT_STACK} ", "sluice ", 1)
+
     def execution(self, arn: str | None) -> str | None:
         return self._page("states", f"#/v2/executions/details/{quote(arn, safe=':')}") if arn else None
 
