@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -58,6 +61,25 @@ def test_a_job_does_without_an_interpreter_that_cannot_be_started(
     warm.start()
     assert capsys.readouterr().out == "", "it is not tried again for the same modules"
     assert warm.fork([str(python.folder / "bin/python3"), "x.py"], {}, Path("/")) is None
+
+
+def test_a_script_s_end_does_not_tell_that_it_did_without_packages(python: Python) -> None:
+    warm = Warm(python, {})
+    with mapped(python.site_packages / "xgboost/core.so"):
+        warm.look(os.getpid())
+    assert warm._needs == {"": True}
+    with subprocess.Popen(["/bin/true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        warm.look(process.pid)
+    assert warm._needs == {"": True}
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[None]:
+    path.write_bytes(b"x")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as pages:
+        assert pages[0]
+        yield
 
 
 @pytest.fixture

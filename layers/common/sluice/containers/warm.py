@@ -176,7 +176,10 @@ class Warm:
             if pages == self._file_pages:
                 return
             self._file_pages = pages
-            paths = set(self._below.findall(Path(f"/proc/{pid}/maps").read_text()))
+            maps = Path(f"/proc/{pid}/maps").read_text()
+            if not maps:
+                return  # it has ended: nothing tells any more what it had loaded
+            paths = set(self._below.findall(maps))
             self._modules |= {name for path in paths - self._paths if (name := self._module(path))}
             self._paths |= paths
             if not self._is_forked:
