@@ -204,6 +204,20 @@ def test_each_check_of_a_contract_has_its_line() -> None:
     assert checks <= named
 
 
+def test_each_benchmark_has_its_line_which_says_whether_make_bench_plays_it() -> None:
+    page = (ROOT / "docs/benchmarks.md").read_text()
+    lines = dict(re.findall(r"^\| `(benchmarks/\w+\.py)` \|(.*)\|$", page, re.MULTILINE))
+    programs = {path for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text()}
+    assert lines.keys() == {path.relative_to(ROOT).as_posix() for path in programs}
+    played = set(
+        re.findall(r"^\t\$\(PY\) (benchmarks/\w+\.py)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
+    assert {name for name, said in lines.items() if "Not part of `make bench`" not in said} == played
+    (without,) = re.findall(r"All but ((?:`\w+\.py`[, and]*)+) write", page)
+    bare = {path.name for path in programs if " = arguments(" not in path.read_text()}
+    assert set(re.findall(r"`(\w+\.py)`", without)) == bare
+
+
 def test_a_hook_runs_a_tool_of_make_lint_or_make_types() -> None:
     makefile = (ROOT / "Makefile").read_text().replace("$(PY)", ".venv/bin/python")
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
