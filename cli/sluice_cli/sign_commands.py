@@ -86,7 +86,8 @@ def _load(path: Path) -> EllipticCurvePrivateKey:
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError:
         raise CommandError(
-            "signing needs the package `cryptography`", hint="Install it: pip install 'sluice[sign]'."
+            "signing needs the package `cryptography`",
+            hint="Install it beside sluice: `pip install 'cryptography>=50'`.",
         ) from None
     passphrase = os.environ.get(PASSPHRASE_VARIABLE)
     try:

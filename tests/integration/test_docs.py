@@ -204,6 +204,12 @@ def test_each_check_of_a_contract_has_its_line() -> None:
     assert checks <= named
 
 
+def test_nobody_is_told_to_install_sluice_from_an_index() -> None:
+    """There that name is another's project."""
+    told = [*TODAYS, *(ROOT / "cli").rglob("*.py"), *(ROOT / "layers/common/sluice").rglob("*.py")]
+    assert [path for path in told if re.search(r"install\W+sluice\b", path.read_text())] == []
+
+
 def test_each_benchmark_has_its_line_which_says_whether_make_bench_plays_it() -> None:
     page = (ROOT / "docs/benchmarks.md").read_text()
     lines = dict(re.findall(r"^\| `(benchmarks/\w+\.py)` \|(.*)\|$", page, re.MULTILINE))
