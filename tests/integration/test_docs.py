@@ -13,9 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+import botocore.session
 import pytest
 import typer
 import yaml
+from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
 
 from sluice.domain.config.checks import CHECKS
 from sluice_cli.main import app
@@ -202,6 +205,42 @@ def test_each_check_of_a_contract_has_its_line() -> None:
     named = {name for line in lines for name in line.split(", ")}
     checks = {tag for model in CHECKS for tag in get_args(model.model_fields["check"].annotation)}
     assert checks <= named
+
+
+# What the AWS CLI calls otherwise than the API does.
+RENAMED = {("sns", "subscribe"): {"notification-endpoint": "endpoint"}}
+
+
+def test_a_command_of_the_aws_cli_is_one_with_these_options() -> None:
+    told = [*TODAYS, ROOT / "template.yaml", *(ROOT / "cli").rglob("*.py"), *(ROOT / "layers").rglob("*.py")]
+    lines = re.sub(r"\\\n\s*", "", "\n".join(path.read_text() for path in told))
+    found = re.findall(r"(?<!--)\baws ([a-z0-9-]+)\s+([a-z-]+)((?: [^`|\n]*)?)", lines)
+    assert len(found) > 10
+    assert not [f"{each}: {fault}" for each in found if (fault := aws_fault_of(*each))]
+
+
+@cache
+def aws_model(service: str) -> Any:
+    return botocore.session.get_session().get_service_model(service)
+
+
+def aws_fault_of(service: str, command: str, rest: str) -> str | None:
+    """Why this is no command of the AWS CLI, which has the API's operations and their members."""
+    if service == "s3":
+        return None  # its commands are the CLI's own
+    try:
+        model = aws_model({"s3api": "s3"}.get(service, service))
+    except UnknownServiceError:
+        return f"no service {service}"
+    operations = {xform_name(each, "-"): each for each in model.operation_names}
+    if command not in operations:
+        return f"no command {command}"
+    shape = model.operation_model(operations[command]).input_shape
+    known = {xform_name(member, "-") for member in (shape.members if shape else ())}
+    given = {
+        RENAMED.get((service, command), {}).get(each, each) for each in re.findall(r" --([a-z-]+)", rest)
+    }
+    return f"no options {given - known}" if given - known else None
 
 
 def test_nobody_is_told_to_install_sluice_from_an_index() -> None:
