@@ -20,6 +20,7 @@ import yaml
 from botocore import xform_name
 from botocore.exceptions import UnknownServiceError
 
+from sluice.catalog.records.notices import Kind
 from sluice.domain.config.checks import CHECKS
 from sluice_cli.main import app
 
@@ -205,6 +206,12 @@ def test_each_check_of_a_contract_has_its_line() -> None:
     named = {name for line in lines for name in line.split(", ")}
     checks = {tag for model in CHECKS for tag in get_args(model.model_fields["check"].annotation)}
     assert checks <= named
+
+
+def test_each_kind_of_notice_by_which_subscribers_filter_has_its_line() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    lines = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page.partition("## Batches")[0], re.MULTILINE)
+    assert sorted(re.findall(r"\w+", " ".join(lines))) == sorted(get_args(Kind))
 
 
 # What the AWS CLI calls otherwise than the API does.
