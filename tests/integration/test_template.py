@@ -258,6 +258,21 @@ def test_the_page_about_costs_says_what_alarms_and_dashboards_cost_at_rest() -> 
     assert f"{boards}\ndashboards at $3: ${metrics * 0.10 + boards * 3:.2f} at list prices" in page
 
 
+def test_the_pages_say_what_runs_while_nothing_happens() -> None:
+    """What is scheduled, and which queues Lambda asks all the time."""
+    events = [(name, each) for name, given in FUNCTIONS.items() for each in given.get("Events", {}).values()]
+    (said,) = re.findall(
+        r"The schedules of ([^,]+(?:,\n?[^,]+)?), and Lambda's polling of a queue \(two with a webhook\)",
+        (ROOT / "docs" / "deploy.md").read_text(),
+    )
+    scheduled = {folder(FUNCTIONS[name]) for name, each in events if each["Type"] == "Schedule"}
+    assert set(re.findall(r"`(\w+)`", said)) == scheduled
+    assert len(scheduled) == 3
+    assert "three scheduled\nfunctions are all that runs" in (ROOT / "README.md").read_text()
+    polled = [each["Properties"].get("Enabled", True) for _, each in events if each["Type"] == "SQS"]
+    assert polled == [True, ["HasWebhook", True, False]]
+
+
 def searches(name: str) -> Iterator[tuple[str, set[str]]]:
     """The namespace and dimensions, and the metrics, of each graph of a dashboard."""
     for widget in json.loads(DASHBOARDS[name]["DashboardBody"])["widgets"]:
