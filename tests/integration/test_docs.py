@@ -21,6 +21,7 @@ from botocore import xform_name
 from botocore.exceptions import UnknownServiceError
 
 from sluice.catalog.records.notices import Kind
+from sluice.domain.config import images
 from sluice.domain.config.checks import CHECKS
 from sluice_cli.main import app
 
@@ -39,6 +40,7 @@ SUFFIXES = (".py", ".yaml", ".toml", ".md", ".j2", ".txt")
 CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+VERSION = re.compile(r"\d+\.\d[\w.-]*")
 PATH = re.compile(r"^[\w.<>*…{},/-]+$")
 
 
@@ -206,6 +208,18 @@ def test_each_check_of_a_contract_has_its_line() -> None:
     named = {name for line in lines for name in line.split(", ")}
     checks = {tag for model in CHECKS for tag in get_args(model.model_fields["check"].annotation)}
     assert checks <= named
+
+
+@pytest.mark.parametrize("name", ["scikit-learn", "xgboost", "pytorch", "tensorflow", "huggingface"])
+def test_a_frameworks_line_has_the_versions_that_it_trains_and_serves_in(name: str) -> None:
+    page = (ROOT / "docs/pipeline-yaml.md").read_text()
+    (line,) = re.findall(rf"^\| {name} \| (.*?\d.*?) \|", page, re.MULTILINE)
+    trains, _, serves = line.partition("serves: ")
+    assert re.findall(VERSION, trains) == [*images.versions(name)]
+    if "up to" in serves:
+        assert re.findall(VERSION, serves) == [images.versions(name, "inference")[-1]]
+    else:
+        assert re.findall(VERSION, serves or trains) == [*images.versions(name, "inference")]
 
 
 def test_each_kind_of_notice_by_which_subscribers_filter_has_its_line() -> None:
