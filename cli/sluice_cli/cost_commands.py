@@ -25,7 +25,8 @@ def cost(
     """Show what a run costs: each job, state transitions, the stack's functions, storage.
 
     These are list prices on AWS of one date and region, also for a run on the local cloud, which costs
-    nothing. What has no price is unknown, and so is the total then.
+    nothing. What has no price is unknown, and so is the total then. Metrics, which runs share, may cost more
+    than a small run on Lambda: docs/deploy.md says how much.
     """
     target = context.obj.target()
     found = costs.run_cost(target.cloud, lookup.named_run(target, run).run_id) or {}
@@ -55,6 +56,7 @@ def print_cost(found: dict[str, Any], *, is_local: bool) -> None:
     prices = found["prices"]
     here = "; it ran here, for nothing" if is_local else ""
     out.print(f"list prices of {prices['region']} as of {prices['as_of']}{here}", style="dim")
+    out.print("not in it: what runs share, which are metrics, logs and traces, and endpoints", style="dim")
     for line in outlook.lines(found["next_run"]):
         out.print(line)
     hint(f"next: `sluice run {found['run_id']}` shows what it did")
