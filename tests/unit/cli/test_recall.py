@@ -142,6 +142,19 @@ def test_a_version_that_waits_says_that_it_was_trained_with_it(
     assert "it began before a recall of reviews/bad2.csv" in page(stack, f"/pipelines/{PIPELINE}")
 
 
+def test_a_recall_is_settled_once_a_later_version_is_approved(stack: Hearing[World]) -> None:
+    call("reviews/bad.csv")
+    assert build(stack) == "registered"
+    stack.world.later(minutes=10)
+    assert stack.world.build("c.csv", b"x,y\n5,1\n") == "registered"
+    assert [row["model"] for row in pipelines.status(stack.cloud, PIPELINE)["recalls"]] == ["reviews/2"]
+    for decision, told in (("Rejected", ["reviews/2"]), ("Approved", [])):
+        for number, status in (("3", decision), ("1", "Approved")):
+            arn = next(arn for arn in stack.cloud.registry.by_arn if arn.endswith(f"/{number}"))
+            stack.cloud.registry.by_arn[arn]["ModelApprovalStatus"] = status
+        assert [row["model"] for row in pipelines.status(stack.cloud, PIPELINE)["recalls"]] == told
+
+
 def test_no_data_are_read_of_a_version_that_began_once_the_recall_was_done(
     stack: Hearing[World], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -393,10 +393,12 @@ def test_an_automatic_version_that_was_refused_waits_for_a_person(
     status = pipelines.status(waiting.cloud, PIPELINE)
     (decision,) = status["awaited"]
     assert (decision["model"], decision["command"]) == ("reviews/3", "approve reviews/3")
-    said = f"its release was refused: {WHY}v3 was compared with v1, but production serves v2"
+    (refused,) = [each for each in waiting.releases() if each["status"] == "refused"]
+    compared = "v3 was compared with v1, but production serves v2"
+    said = f"its release was refused at {refused['ended_at']}: {WHY}{compared}"
     assert decision["held"].startswith(said)
     print_status(status)
-    assert "awaits you: approval of reviews/3 (its release was refused: " in " ".join(
+    assert "awaits you: approval of reviews/3 (its release was refused at 2026-" in " ".join(
         capsys.readouterr().out.split()
     )
     for path in ("/", f"/pipelines/{PIPELINE}"):

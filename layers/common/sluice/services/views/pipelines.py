@@ -10,9 +10,9 @@ from typing import Any
 from sluice.catalog import keys
 from sluice.catalog.records.builds import Pipeline
 from sluice.catalog.records.recalls import Recall
-from sluice.catalog.records.releases import Package
+from sluice.catalog.records.releases import PENDING, Package
 from sluice.domain import config, failures
-from sluice.domain.release import awaited, releases
+from sluice.domain.release import awaited, packages, releases
 from sluice.ports import Cloud
 from sluice.services import timeline
 from sluice.services.build import costs
@@ -80,7 +80,7 @@ def status(cloud: Cloud, pipeline: str, *, is_glance: bool = False) -> dict[str,
         "quarantined": aside,
         "more_quarantined": has_more,
         "costs": costs.outlook(cloud, pipeline),
-        "recalls": recalls.recalls(cloud, pipeline, recalled),
+        "recalls": recalls.recalls(cloud, pipeline, _unsettled(recalled, newest)),
         "last_run": next(iter(runs.newest(cloud, state, 1)), None) if state else None,
         "last_release": stages.last_release(cloud, pipeline, item.get("last_release")),
         "group": item.get("group"),
@@ -100,6 +100,19 @@ def _set_aside(
     found = uploads.some_set_aside(cloud, pipeline)
     has_more = bool(found) and uploads.has_more_aside(cloud, pipeline.name)
     return len(found), [*map(uploads.shown, found)], has_more
+
+
+def _unsettled(found: Sequence[Recall], newest: Sequence[dict[str, Any]]) -> list[Recall]:
+    """Return recalls but for those after whose model a later one was approved, which is without it too."""
+    decided = next((row for row in newest if row["approval_status"] != PENDING), None)
+    if decided is None or decided["approval_status"] != "Approved":
+        return [*found]
+    group, version = decided["group"], decided["version"]
+    return [each for each in found if not _is_before(each.package_arn, group, version)]
+
+
+def _is_before(arn: str | None, group: str, version: int) -> bool:
+    return arn is not None and packages.group_of(arn) == group and int(arn.rpartition("/")[2]) < version
 
 
 def with_remarks(cloud: Cloud, pipeline: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -179,7 +192,7 @@ def _refused(cloud: Cloud, package: Package, serving: list[dict[str, Any]]) -> s
         return None
     if any(deploying.has_served(cloud, package, stage["stage"]) for stage in serving):
         return None
-    return f"its release was refused: {'; '.join(map(failures.plain, release.reasons))}"
+    return f"its release was refused at {release.ended_at}: {'; '.join(map(failures.plain, release.reasons))}"
 
 
 def _was_taken_back(cloud: Cloud, pipeline: str, decision: dict[str, Any]) -> bool:
