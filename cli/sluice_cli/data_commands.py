@@ -192,9 +192,10 @@ def print_waiting(waiting: dict[str, Any]) -> None:
         out.print(f"  [cyan]next build[/] {build['at']}: {escape(build['reason'])}")
     if failed := waiting.get("failed"):
         count = wording.count(failed["objects"], "object")
+        them = "it" if failed["objects"] == 1 else "them"
         out.print(
             f"  [yellow]waits[/] {count} of {failed['run_id']}, which did not finish:"
-            " the next `sluice upload`, or a push of a changed project, builds them"
+            f" the next `sluice upload`, or a push of a changed project, builds {them}"
         )
     if gone := waiting.get("deleted"):
         named = ", ".join(escape(key) for key in gone[:SHOWN]) + (", ..." if len(gone) > SHOWN else "")
