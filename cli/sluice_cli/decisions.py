@@ -84,11 +84,17 @@ def release_to(target: Target, arn: str, stage: str, reason: str) -> dict[str, A
     """Release an approved version to a stage, unless it serves there, or is on its way.
 
     The result holds `release_id` of a release under way, or, if there is nothing to release, only a `note`.
-    Raises CommandError if the version's project has no such stage, or if another version is pinned there.
+    Raises CommandError if the version is not approved, has no such stage, or if another is pinned there.
     """
     check_stage(target, arn, stage)
     package, result = own_package(target, arn), {"model_package_arn": arn, "status": APPROVED}
     name, pipeline = packages.name_of(target.stack, package), str(package.pipeline)
+    if (status := _status(target, arn)) != APPROVED:
+        raise CommandError(
+            f"{name} is {status}, and a stage is for what was approved",
+            hint=f"`sluice approve {name}` approves it.",
+            exit_code=EXIT_REJECTED,
+        )
     if release_id := _coming(target, package).get(stage):
         return {**result, "release_id": release_id, "note": f"{release_id} is under way to {stage} already"}
     for row in _settled(target, package):

@@ -214,6 +214,19 @@ def test_what_serves_on_a_stage_already_is_not_released_there_again(stack: Stack
     assert len(stack.world.releases()) == 1
 
 
+def test_what_was_not_approved_is_released_to_no_stage_and_not_called_so(stack: Stack) -> None:
+    arn = registered(stack)
+    result = CliRunner().invoke(main.app, ["approve", "--stage", "production", arn])
+    assert isinstance(result.exception, CommandError)
+    assert "reviews/1 is PendingManualApproval, and a stage is for what was approved" in str(result.exception)
+    assert (result.exception.hint, result.exception.exit_code) == (
+        "`sluice approve reviews/1` approves it.",
+        3,
+    )
+    assert "Approved" not in result.stdout
+    assert not stack.world.waiting()
+
+
 def test_what_is_on_its_way_to_a_stage_is_followed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     execution, _ = stack.world.plan(arn := registered(stack))
     release_id = execution.rpartition(":")[2]
