@@ -137,7 +137,7 @@ def _print_plan(planned: dict[str, Any]) -> None:
         _print_candidates(planned["candidates"])
     else:
         out.print(f"  a pipeline of SageMaker, with {escape(wording.assigned(planned['parameters']))}")
-    print_reuse(planned["foreseen"]["steps"])
+    print_reuse(planned["foreseen"]["steps"], indent="  ")
     _print_costs(planned)
     if planned["in_flight"]:
         out.print(f"  [yellow]•[/] {planned['in_flight']} is in flight: it would have to end first")

@@ -141,24 +141,28 @@ def print_explained(run: Mapping[str, Any], explained: Sequence[Mapping[str, Any
         out.print(f"{run['run_id']} started no job: it ended as {run['status']}")
 
 
-def print_reuse(explained: Sequence[Mapping[str, Any]]) -> None:
+def print_reuse(explained: Sequence[Mapping[str, Any]], indent: str = "") -> None:
     """Print of each step why it was, or will be, computed, as `views.reuse` and `foresight` return it."""
+
+    def tell(text: str) -> None:
+        out.print(f"{indent}{text}")
+
     for each in explained:
         if each["outcome"] == "cached":
             source = f"{each['from']['step']} of {each['from']['run_id']}"
-            out.print(f"[green]{each['step']}[/]: cached, {source} did the same (key {short(each['key'])})")
+            tell(f"[green]{each['step']}[/]: cached, {source} did the same (key {short(each['key'])})")
             continue
         if each["outcome"] == "open":
-            out.print(f"[dim]{each['step']}[/]: not known yet, as {escape(each['why'])}")
+            tell(f"[dim]{each['step']}[/]: not known yet, as {escape(each['why'])}")
             continue
         why = f", as {escape(each['why'])}" if each["why"] else ""
-        out.print(f"[cyan]{each['step']}[/]: computed{why}")
+        tell(f"[cyan]{each['step']}[/]: computed{why}")
         if each.get("differences"):
             nearest = each["compared_with"]
-            out.print(f"  unlike {nearest['step']} of {nearest['run_id']}:")
+            tell(f"  unlike {nearest['step']} of {nearest['run_id']}:")
         for changed in each.get("differences", ()):
             before, now = (_told(changed[when], changed["part"]) for when in ("before", "now"))
-            out.print(f"    {escape(changed['part'])}: {escape(before)} → {escape(now)}")
+            tell(f"    {escape(changed['part'])}: {escape(before)} → {escape(now)}")
 
 
 def _told(value: str | None, part: str) -> str:

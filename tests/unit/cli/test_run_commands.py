@@ -342,4 +342,5 @@ def test_a_dry_run_prices_the_steps_that_would_run(stack: Hearing[Caching]) -> N
     assert cost is not None
     assert two == pytest.approx(cost["usd"], rel=1e-3)
     said = sluice("start", PIPELINE, "-p", space + "[0.7]", "--dry-run").stdout
-    assert "all its steps cost about $" in said
+    assert "\n  all its steps cost about $" in said
+    assert "\n  prepare: " in said
