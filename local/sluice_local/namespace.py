@@ -114,6 +114,9 @@ def _end_the_rest() -> None:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             os.waitpid(-1, 0)
+            # All that ended by now: to look through all processes for each of thousands takes minutes.
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
 
 def _children() -> Iterator[int]:
