@@ -48,7 +48,7 @@ class Listener:
                 self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
         return self.received
 
-    def wait_for(self, wanted: Callable[[Event], bool], timeout_s: float = 15) -> Event:
+    def wait_for(self, wanted: Callable[[Event], bool], timeout_s: float = 90) -> Event:
         """The first event that is wanted; fails with what came instead."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

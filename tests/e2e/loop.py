@@ -23,7 +23,7 @@ from sluice_local import control
 TINY = Path(__file__).parent / "tiny"
 # How it ends is tested, not when: the first run of a cloud has twenty cold starts.
 RUN_TIMEOUT_S = 200
-RELEASE_TIMEOUT_S = 120
+RELEASE_TIMEOUT_S = 200
 
 
 def silent(_doing: str) -> None:

@@ -25,7 +25,7 @@ def delete(gone: target.Target) -> None:
     formation = gone.client("cloudformation")
     formation.delete_stack(StackName=STACK)
     formation.get_waiter("stack_delete_complete").wait(
-        StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 150}
     )
 
 
@@ -38,7 +38,7 @@ def test_a_deleted_stack_comes_back_to_its_buckets_and_its_table_and_goes_on(tmp
     loop.push(pipeline=loop.configure(complete_when="{marker: _SUCCESS}"))
     loop.upload("a.csv", rows(100, seed=1))
     waiting.until(
-        lambda: loop.status()["arrivals"] == {"pending": 1} or None, timeout_s=20, what="the arrival"
+        lambda: loop.status()["arrivals"] == {"pending": 1} or None, timeout_s=120, what="the arrival"
     )
     delete(first)
     assert "TlsOnly" in first.client("s3").get_bucket_policy(Bucket=kept["ExistingDataBucket"])["Policy"]

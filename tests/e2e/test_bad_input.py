@@ -23,7 +23,7 @@ def test_an_unknown_prefix_is_listed_with_the_nearest_pipeline(loop: Loop) -> No
     loop.target.client("s3").put_object(Bucket=bucket, Key=key, Body=rows(10, seed=1))
     found = waiting.until(
         lambda: next((item for item in pipelines.unclaimed(loop.target.cloud) if item["key"] == key), None),
-        timeout_s=20,
+        timeout_s=120,
         what="the object to be listed",
     )
     assert loop.pipeline in found["reason"]
@@ -35,7 +35,7 @@ def test_a_folder_marker_and_an_empty_object_build_nothing(loop: Loop) -> None:
     loop.upload("2026/", b"")
     loop.upload("empty.csv", b"")
     quarantined = waiting.until(
-        lambda: loop.status()["quarantined"] or None, timeout_s=20, what="the empty object to be quarantined"
+        lambda: loop.status()["quarantined"] or None, timeout_s=120, what="the empty object to be quarantined"
     )
     assert [item["key"] for item in quarantined] == [f"{loop.pipeline}/empty.csv"]
     assert "zero bytes" in quarantined[0]["reason"]
@@ -113,7 +113,7 @@ def test_a_model_from_elsewhere_approved_is_noted_and_not_released(loop: Loop) -
     )["ModelPackageArn"]
     sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
     waiting.until(
-        lambda: "approval ignored" in loop.events() or None, timeout_s=20, what="the approval to be noted"
+        lambda: "approval ignored" in loop.events() or None, timeout_s=120, what="the approval to be noted"
     )
     noted = next(
         entry

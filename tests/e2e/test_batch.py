@@ -68,7 +68,7 @@ def scored(loop: Loop, name: str, *, nudge: bool = False) -> dict[str, Any]:
         ended = [each for each in shown(loop)["transforms"] if each["status"] != "running"]
         return next((each for each in ended if [key] == [put["key"] for put in each["inputs"]]), None)
 
-    return waiting.until(look, timeout_s=90, what=f"{name} to be scored")
+    return waiting.until(look, timeout_s=120, what=f"{name} to be scored")
 
 
 def shown(loop: Loop) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def test_files_are_scored_by_what_is_released_and_watched_like_requests(loop: Lo
     drop(loop, "bad.csv", b"no number\n")
     drop(loop, "good.csv", b"1\n99\n")
     assert scored(loop, "good.csv")["status"] == "completed"
-    told = waiting.until(lambda: batch_notice(loop), timeout_s=30, what="a person to be told")
+    told = waiting.until(lambda: batch_notice(loop), timeout_s=120, what="a person to be told")
     assert f"batch list {loop.pipeline}" in told["command"]
     listed = " ".join(command(loop, "batch", "list", loop.pipeline).output.split())
     assert f"set aside batch/{loop.pipeline}/bad.csv: row 1: x is 'no number', and no number" in listed
@@ -131,7 +131,7 @@ def test_files_are_scored_by_what_is_released_and_watched_like_requests(loop: Lo
     wrong = ",".join(str(1 - int(y)) for y in predicted)
     bucket, key = loop.target.outputs["DataBucketName"], f"ground-truth/{loop.pipeline}/labels.jsonl"
     loop.target.client("s3").put_object(Bucket=bucket, Key=key, Body=truth([("usual.csv", wrong)]))
-    waiting.until(lambda: "decay" in loop.events() or None, timeout_s=60, what="decay to be found")
+    waiting.until(lambda: "decay" in loop.events() or None, timeout_s=120, what="decay to be found")
 
     # The next version scores what comes next, and a rejection brings the former back.
     assert loop.run_after("part-2.csv", rows(400, seed=2))["status"] == "registered"

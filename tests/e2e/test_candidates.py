@@ -110,7 +110,7 @@ def test_candidates_are_halved_by_what_a_file_says_and_one_failure_loses_no_othe
 def test_a_log_is_followed_while_a_script_prints_and_its_last_words_are_the_reason(loop: Loop) -> None:
     loop.push(prepare=TICKING)
     loop.upload("a.csv", rows(100, seed=1))
-    run_id = waiting.new_run(loop.target, loop.pipeline, set(), timeout_s=60)
+    run_id = waiting.new_run(loop.target, loop.pipeline, set(), timeout_s=120)
     stack = ["--stack", loop.target.stack]
     followed = CliRunner().invoke(main.app, [*stack, "logs", run_id, "prepare", "--follow", "--json"])
     assert followed.exit_code == 0, (followed.output, followed.exception)

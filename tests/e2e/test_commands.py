@@ -93,7 +93,7 @@ def test_a_stage_that_requires_approval_waits_until_a_person_names_it(loop: Loop
     assert loop.predict()["model_version"] == "1"
     staging = names.endpoint_name(loop.target.stack, loop.pipeline, "staging")
     assert sluice(loop, "scale", loop.pipeline, "--stage", "staging", "--max", "4")["wish"] == {"max": 4}
-    waiting.until(lambda: scales_up_to(loop, staging) == 4 or None, timeout_s=30, what="the stage to scale")
+    waiting.until(lambda: scales_up_to(loop, staging) == 4 or None, timeout_s=120, what="the stage to scale")
     (retired,) = sluice(loop, "retire", loop.pipeline, "--stage", "staging", "--yes")["retired"]
     assert scales_up_to(loop, staging) is None
     assert (retired["endpoint_name"], len(retired["alarms"])) == (staging, 1)

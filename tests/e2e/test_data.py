@@ -39,7 +39,7 @@ def test_a_batch_with_a_manifest_file_is_shown_with_what_it_lacks_and_builds_whe
         lambda: (
             any(lacking in text for batch in loop.status()["incomplete"] for text in batch["missing"]) or None
         ),
-        timeout_s=20,
+        timeout_s=120,
         what="the incomplete batch to be shown",
     )
     assert waiting.run_ids(loop.target, loop.pipeline) == set()
@@ -80,7 +80,7 @@ def test_the_owner_of_rejected_data_is_told_once_and_may_release_them(loop: Loop
         told.extend(json.loads(message["Body"]) for message in messages)
         return bool(told) or None
 
-    waiting.until(hear, timeout_s=20, what="the owner to be told")
+    waiting.until(hear, timeout_s=120, what="the owner to be told")
     (notice,) = told
     assert (notice["kind"], notice["is_over"]) == ("data_rejected", False)
     assert f"New data of {loop.pipeline} were rejected by {run['run_id']}" in notice["title"]

@@ -17,7 +17,7 @@ SLOW = """\
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 print("handles it", flush=True)
-time.sleep(120)
+time.sleep(600)
 """
 
 
@@ -58,9 +58,9 @@ def both_handle(loop: Loop, run_id: str) -> bool:
 def test_an_aborted_run_stops_its_jobs_and_says_why(loop: Loop) -> None:
     loop.push(train=SLOW)
     loop.upload("a.csv", rows(100, seed=1))
-    run_id = waiting.new_run(loop.target, loop.pipeline, set(), timeout_s=60)
+    run_id = waiting.new_run(loop.target, loop.pipeline, set(), timeout_s=120)
     wait_for(loop, run_id, "InProgress")
-    waiting.until(lambda: both_handle(loop, run_id) or None, timeout_s=60, what="the scripts to run")
+    waiting.until(lambda: both_handle(loop, run_id) or None, timeout_s=120, what="the scripts to run")
     arn = lookup.the_run(loop.target, run_id)["execution_arn"]
     loop.target.client("stepfunctions").stop_execution(executionArn=arn)
     wait_for(loop, run_id, "Stopped")

@@ -114,7 +114,7 @@ def test_an_endpoint_deleted_by_hand_fails_its_release_and_the_next_one_makes_it
     loop.decide(3, "Approved")
     waiting.until(
         lambda: stages.endpoint_status(loop.target.cloud, loop.endpoint_name) == "Updating" or None,
-        timeout_s=30,
+        timeout_s=120,
         what="the update to begin",
         poll_s=0.02,
     )

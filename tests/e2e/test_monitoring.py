@@ -51,7 +51,7 @@ def ask(loop: Loop, low: float, high: float, name: str) -> dict[str, str]:
             InferenceId=f"{name}-{number}",
         )
         labels[f"{name}-{number}"] = ",".join(str(int(x > 50)) for x in xs)
-    waiting.until(lambda: is_captured(loop, labels), timeout_s=60, what="the requests to be captured")
+    waiting.until(lambda: is_captured(loop, labels), timeout_s=120, what="the requests to be captured")
     return labels
 
 
@@ -78,7 +78,7 @@ def judged(loop: Loop, predictions: int) -> tuple[int, dict[str, Any]]:
             seen += window.get("rows", 0)
         return (result.exit_code, shown(loop)) if seen >= predictions else None
 
-    return waiting.until(look, timeout_s=60, what="what was captured to be judged", poll_s=3)
+    return waiting.until(look, timeout_s=120, what="what was captured to be judged", poll_s=3)
 
 
 def shown(loop: Loop) -> dict[str, Any]:
@@ -123,13 +123,13 @@ def test_drift_asks_for_a_build_and_late_labels_show_decay(loop: Loop) -> None:
     alarm = f"{loop.target.stack}--{loop.pipeline}--production--drift"
     waiting.until(
         lambda: {"alarm": alarm, "state": "ALARM"} in shown(loop)["alarms"] or None,
-        timeout_s=60,
+        timeout_s=120,
         what="the alarm on drift",
     )
 
     wrong = {name: ",".join(str(1 - int(y)) for y in ys.split(",")) for name, ys in labels.items()}
     upload(loop, wrong)
-    window = waiting.until(lambda: labelled(loop), timeout_s=60, what="decay to be found")
+    window = waiting.until(lambda: labelled(loop), timeout_s=120, what="decay to be found")
     assert window["is_final"]
     assert (window["labelled"], window["rows"]) == (200, 200)
     assert "on the hold-out data" in window["reasons"][0]

@@ -151,7 +151,7 @@ def test_user_code_cannot_forge_evidence_or_see_other_pipelines(loop: Loop) -> N
     # The roles of a run go after its end is on record.
     waiting.until(
         lambda: all(name.startswith(f"{pipeline}-serving-") for name in left()) or None,
-        timeout_s=30,
+        timeout_s=120,
         what="the end of the run's roles",
     )
     assert left()

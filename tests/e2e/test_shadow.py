@@ -82,7 +82,7 @@ def test_a_version_is_released_once_its_shadow_did_well_and_a_failing_one_is_not
         loop.decide(2, "Approved")
         seen = waiting.until(
             lambda: next((each["shadow"] for each in loop.status()["stages"] if each["shadow"]), None),
-            timeout_s=60,
+            timeout_s=120,
             what="the shadow to begin",
         )
         # Whoever asks is answered by what serves, without delay.
@@ -113,15 +113,15 @@ def test_a_version_is_released_once_its_shadow_did_well_and_a_failing_one_is_not
     train(loop, "later")
     known = waiting.release_ids(loop.target, loop.pipeline)
     loop.decide(5, "Approved")
-    waiting.until(lambda: endpoint(loop).get("ShadowProductionVariants"), timeout_s=60, what="a shadow")
-    waiting.until(lambda: loop.events().count("shadow began") == 4 or None, timeout_s=60, what="it to begin")
+    waiting.until(lambda: endpoint(loop).get("ShadowProductionVariants"), timeout_s=120, what="a shadow")
+    waiting.until(lambda: loop.events().count("shadow began") == 4 or None, timeout_s=120, what="it to begin")
     (release_id,) = waiting.release_ids(loop.target, loop.pipeline) - known
     release = releasing.find_release(loop.target.cloud, loop.pipeline, release_id)
     assert release
     loop.target.client("stepfunctions").stop_execution(executionArn=release.execution_arn)
     waiting.until(
         lambda: not endpoint(loop).get("ShadowProductionVariants") or None,
-        timeout_s=90,
+        timeout_s=120,
         what="the shadow of the stopped release to be gone",
     )
     assert loop.predict()["model_version"] == "4"

@@ -40,7 +40,7 @@ def create_function(cloud: LocalCloud, name: str, source: str, **options: Any) -
         **options,
     )
     cloud.client("lambda").get_waiter("function_active_v2").wait(
-        FunctionName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 100}
+        FunctionName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 1000}
     )
     return str(function["FunctionArn"])
 
@@ -75,8 +75,8 @@ def receive(cloud: LocalCloud, url: str, wait_s: int = 10) -> list[dict[str, Any
     return messages
 
 
-def wait_for(read: Callable[[], T], timeout_s: float = 15.0) -> T:
-    """The first truthy answer of `read`."""
+def wait_for(read: Callable[[], T], timeout_s: float = 90.0) -> T:
+    """The first truthy answer of `read`; what would hang is told by the timeout, and nothing else is."""
     deadline = time.monotonic() + timeout_s
     while True:
         if answer := read():

@@ -139,14 +139,14 @@ class Hosting:
         described: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
         return described
 
-    def settled(self, name: str, timeout_s: float = 60.0) -> dict[str, Any]:
+    def settled(self, name: str) -> dict[str, Any]:
         """Its description once nothing is under way any more."""
 
         def look() -> dict[str, Any]:
             described = self.describe(name)
             return described if described["EndpointStatus"] in ("InService", "Failed") else {}
 
-        return wait_for(look, timeout_s)
+        return wait_for(look)
 
     def invoke(
         self, name: str, body: str | bytes = "good", content_type: str = "text/csv", **options: Any

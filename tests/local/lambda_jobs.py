@@ -217,7 +217,7 @@ class LambdaJobs:
         self.start(request, pipeline)
         return self.ended(request)
 
-    def ended(self, request: Mapping[str, Any], timeout_s: float = 60) -> dict[str, Any]:
+    def ended(self, request: Mapping[str, Any], timeout_s: float = 120) -> dict[str, Any]:
         kind, name = kind_of(request), name_of(request)
 
         def look() -> dict[str, Any]:

@@ -70,7 +70,7 @@ class Scaled(Hosting):
         return int(variant["CurrentInstanceCount"])
 
     def becomes(self, instances: int) -> None:
-        wait_for(lambda: self.instances() == instances, 20)
+        wait_for(lambda: self.instances() == instances)
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def test_a_rate_rule_fires_every_minute(cloud: LocalCloud, unique: Callable[[str
     events = cloud.client("events")
     events.put_rule(Name=rule, ScheduleExpression="rate(1 minute)")
     events.put_targets(Rule=rule, Targets=[{"Id": "only", "Arn": function}])
-    wait_for(lambda: "Scheduled Event" in lines_or_none(cloud, name), timeout_s=75)
+    wait_for(lambda: "Scheduled Event" in lines_or_none(cloud, name), timeout_s=150)
 
 
 def lines_or_none(cloud: LocalCloud, name: str) -> list[str]:

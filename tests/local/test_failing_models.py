@@ -97,7 +97,7 @@ def _metric(endpoint: str, query: str, metric: str, stat: str) -> dict[str, Any]
 
 def until_accepted(hosting: Hosting, name: str, names: Sequence[str]) -> None:
     """Wait until the lint has nothing against alarms that are new: they have to be OK."""
-    wait_for(lambda: lint(hosting, name, names) == [], timeout_s=30)
+    wait_for(lambda: lint(hosting, name, names) == [])
 
 
 def described(hosting: Hosting, names: Sequence[str]) -> dict[str, dict[str, Any]]:

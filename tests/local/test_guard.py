@@ -250,7 +250,7 @@ def visit(browser: str, page: str, profile: Path) -> dict[str, str]:
             assert told.wait(60), "the page did not run in the browser"
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
             site.shutdown()
     return found[0]
 

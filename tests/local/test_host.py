@@ -105,7 +105,7 @@ def test_no_process_outlives_it(
         processes += [cloud.pid, host]
         assert all(alive(pid) for pid in processes)
         os.kill({"guardian": cloud.pid, "host": host}[victim], number)
-        wait_for(lambda: not any(alive(pid) for pid in processes), timeout_s=10)
+        wait_for(lambda: not any(alive(pid) for pid in processes))
     finally:
         cloud.stop()
 

@@ -171,11 +171,11 @@ def test_a_function_that_holds_more_than_its_memory_is_killed(
     cloud: LocalCloud, unique: Callable[[str], str], detached: bool
 ) -> None:
     name = unique("hungry")
-    create_function(cloud, name, HUNGRY, MemorySize=256)
+    create_function(cloud, name, HUNGRY, MemorySize=256, Timeout=60)
     event = {"detached": detached, "megabytes": 100, "wait_s": 0.3}
     answer, error = invoke(cloud, name, event)
     assert error is None
-    answer, error = invoke(cloud, name, {**event, "megabytes": 400, "wait_s": 8})
+    answer, error = invoke(cloud, name, {**event, "megabytes": 400, "wait_s": 600})
     assert error == "Unhandled"
     assert answer["errorType"] == "Runtime.ExitError"
     assert answer["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
@@ -194,7 +194,7 @@ def test_what_a_function_leaves_behind_ends_with_its_environment(
     event = {"detached": True, "megabytes": 1, "wait_s": 0}
     child, _ = invoke(cloud, name, event)
     assert Path(f"/proc/{child}").exists()
-    answer, _ = invoke(cloud, name, {**event, "wait_s": 8})
+    answer, _ = invoke(cloud, name, {**event, "wait_s": 600})
     assert answer["errorType"] == "Sandbox.Timedout"
     wait_for(lambda: not Path(f"/proc/{child}").exists())
 
@@ -363,7 +363,7 @@ def handler(event, context):
         listing = cloud.client("s3").list_objects_v2(Bucket=bucket)
         return [item["Key"] for item in listing.get("Contents", [])]
 
-    wait_for(lambda: len(keys()) == 60, timeout_s=60)
+    wait_for(lambda: len(keys()) == 60)
     assert {int(key.split("-")[0]) for key in keys()} == set(range(60))
     assert len({key.split("-")[1] for key in keys()}) <= 3
 

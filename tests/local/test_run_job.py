@@ -133,7 +133,7 @@ def test_a_script_that_runs_too_long_is_stopped_and_keeps_its_log(jobs: LambdaJo
 
 
 def test_before_lambda_s_own_limit_the_script_is_stopped(auth_cloud: LocalCloud) -> None:
-    brief = LambdaJobs.deploy(auth_cloud, "brief", timeout_s=23)
+    brief = LambdaJobs.deploy(auth_cloud, "brief", timeout_s=26)
     script = "import time\nprint('began', flush=True)\ntime.sleep(600)"
     described = brief.run(brief.processing("limit", script))
     assert (described["ProcessingJobStatus"], described["LimitReached"]) == ("Failed", "time")

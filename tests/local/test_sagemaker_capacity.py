@@ -47,7 +47,7 @@ def test_an_interrupted_job_goes_on_from_its_checkpoints_on_other_instances(jobs
         found = sorted(path.name for path in folder.iterdir())
         print("found", found, flush=True)
         (folder / "epoch-1").write_text("one")
-        time.sleep(0 if found else 60)
+        time.sleep(0 if found else 600)
         """,
         CheckpointConfig={"S3Uri": jobs.uri("checkpoints")},
         **SPOT,
@@ -65,11 +65,11 @@ def test_an_interrupted_job_goes_on_from_its_checkpoints_on_other_instances(jobs
     streams = {"logGroupName": "/aws/sagemaker/TrainingJobs", "logStreamNamePrefix": f"{name}/"}
     said = [event["message"] for event in logs.filter_log_events(**streams)["events"]]
     assert [line for line in said if line.startswith("found")] == ["found []", "found ['epoch-1']"]
-    assert job["TrainingTimeInSeconds"] < 55
+    assert job["TrainingTimeInSeconds"] < 600
 
 
 def test_an_interrupted_job_can_be_stopped(jobs: Jobs) -> None:
-    name = jobs.start_training("import time; print(1, flush=True); time.sleep(60)", **SPOT)
+    name = jobs.start_training("import time; print(1, flush=True); time.sleep(600)", **SPOT)
     until(lambda: jobs.log("TrainingJobs", name))
     control.ask(jobs.cloud.endpoint_url, "interruptions", "POST", {"job": name})
     jobs.sagemaker.stop_training_job(TrainingJobName=name)
@@ -100,16 +100,16 @@ def test_times_that_do_not_suit_the_instances_are_refused(
 
 
 def test_a_warm_pool_is_used_by_the_next_job_that_matches(jobs: Jobs) -> None:
-    kept = {"ResourceConfig": resources(KeepAlivePeriodInSeconds=60, VolumeSizeInGB=6)}
+    kept = {"ResourceConfig": resources(KeepAlivePeriodInSeconds=600, VolumeSizeInGB=6)}
     first = jobs.train("print(1)", **kept)
     assert first["WarmPoolStatus"]["Status"] == "Available"
-    other = jobs.train("print(1)", ResourceConfig=resources(KeepAlivePeriodInSeconds=60, VolumeSizeInGB=7))
+    other = jobs.train("print(1)", ResourceConfig=resources(KeepAlivePeriodInSeconds=600, VolumeSizeInGB=7))
     assert other["WarmPoolStatus"]["Status"] == "Available"
     second = jobs.train("print(1)", **kept)
     described = jobs.sagemaker.describe_training_job(TrainingJobName=first["TrainingJobName"])
     pool = described["WarmPoolStatus"]
     assert (pool["Status"], pool["ReusedByJob"]) == ("Reused", second["TrainingJobName"])
-    assert pool["ResourceRetainedBillableTimeInSeconds"] < 60
+    assert pool["ResourceRetainedBillableTimeInSeconds"] < 600
 
 
 def test_a_warm_pool_that_nobody_uses_in_time_is_terminated(jobs: Jobs) -> None:

@@ -102,7 +102,7 @@ def test_a_continuous_output_is_uploaded_while_it_is_written(jobs: Jobs) -> None
         """
         import pathlib, time
         pathlib.Path("/opt/ml/processing/output/early").write_text("now")
-        time.sleep(60)
+        time.sleep(600)
         """,
         ProcessingOutputConfig=processing_outputs(
             ("out", "/opt/ml/processing/output", jobs.uri("live")), mode="Continuous"

@@ -75,12 +75,12 @@ def test_a_shadow_answers_what_production_answers_and_nobody_waits_for_it(hostin
     assert time.perf_counter() - started < SLOW_S
     assert json.loads(response["Body"].read())["model"] == "old"
     assert response["InvokedProductionVariant"] == "AllTraffic"
-    (mirrored,) = wait_for(lambda: captured(hosting, name, "Shadow"), 30)
+    (mirrored,) = wait_for(lambda: captured(hosting, name, "Shadow"))
     assert json.loads(mirrored["captureData"]["endpointOutput"]["data"])["model"] == "new"
-    (answered,) = wait_for(lambda: captured(hosting, name, "AllTraffic"), 30)
+    (answered,) = wait_for(lambda: captured(hosting, name, "AllTraffic"))
     asked = [each["captureData"]["endpointInput"]["data"] for each in (mirrored, answered)]
     assert asked[0] == asked[1]
-    assert wait_for(lambda: invocations(hosting, name, "Shadow"), 30) == 1
+    assert wait_for(lambda: invocations(hosting, name, "Shadow")) == 1
     assert invocations(hosting, name, "AllTraffic") == 1
 
 
@@ -91,9 +91,12 @@ def test_a_shadow_gets_the_share_that_its_weight_is_of_productions(hosting: Host
     name = hosting.endpoint(config)
     for _ in range(100):
         hosting.invoke(name)
-    wait_for(lambda: invocations(hosting, name, "AllTraffic") == 100, 30)
+    wait_for(lambda: invocations(hosting, name, "AllTraffic") == 100)
+    # Nobody waits for a shadow: its last requests may come later than the answers.
+    wait_for(lambda: invocations(hosting, name, "Shadow") >= 25)
+    time.sleep(0.5)
     # Fewer than 25 or more than 75 of 100 fair draws: once in a million runs.
-    assert 25 <= wait_for(lambda: invocations(hosting, name, "Shadow"), 30) <= 75
+    assert invocations(hosting, name, "Shadow") <= 75
 
 
 def test_a_shadow_that_fails_harms_no_caller_and_an_update_ends_it(hosting: Hosting) -> None:
@@ -101,7 +104,7 @@ def test_a_shadow_that_fails_harms_no_caller_and_an_update_ends_it(hosting: Host
     failing = hosting.model("new", script=SCRIPT.replace('if data == "fail":', "if True:"))
     name = hosting.endpoint(hosting.config(old, ShadowProductionVariants=[shadow(failing)]))
     assert json.loads(hosting.invoke(name)["Body"].read())["model"] == "old"
-    wait_for(lambda: invocations(hosting, name, "Shadow") == 1, 30)
+    wait_for(lambda: invocations(hosting, name, "Shadow") == 1)
     hosting.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=hosting.config(old))
     assert "ShadowProductionVariants" not in hosting.settled(name)
     hosting.invoke(name)

@@ -140,7 +140,7 @@ def test_after_a_clean_stop_everything_is_there_and_an_endpoint_serves(
     assert (taken_up["endpoints"], taken_up["left_out"]) == ([endpoint], [])
     resumed = Hosting(again, unique)
     resumed._endpoints.append(endpoint)
-    wait_for(lambda: resumed.describe(endpoint)["EndpointStatus"] == "InService", 60)
+    wait_for(lambda: resumed.describe(endpoint)["EndpointStatus"] == "InService")
     assert resumed.answers(endpoint) == "first"
     assert again.client("stepfunctions").describe_execution(executionArn=arn)["error"] == ERROR
     again.stop()
@@ -166,7 +166,7 @@ def received(cloud: LocalCloud, url: str, number: int) -> set[str]:
         found.extend(json.loads(message["Body"])["source"] for message in messages.get("Messages", []))
         return len(found) >= number
 
-    wait_for(enough, 60)
+    wait_for(enough)
     return set(found)
 
 
@@ -196,7 +196,7 @@ def invoke_sleepers(cloud: LocalCloud) -> str:
         )
         cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(name), InvocationType="Event")
         cloud.client("s3").get_waiter("object_exists").wait(
-            Bucket=BUCKET, Key=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100}
+            Bucket=BUCKET, Key=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 1000}
         )
     return url
 
@@ -220,7 +220,7 @@ def ends_of_invocations(cloud: LocalCloud, url: str, number: int) -> list[tuple[
             found.append((record["requestPayload"], context["condition"], attempts, answer))
         return len(found) >= number
 
-    wait_for(enough, 60)
+    wait_for(enough)
     return found
 
 
@@ -238,10 +238,10 @@ def test_after_a_kill_what_was_under_way_has_failed_and_what_is_torn_is_left_out
     pipelines.step_in(run, "Wait", "Executing")
     job = Jobs(cloud, BUCKET, unique).start_training("import time; time.sleep(600)")
     outcomes = invoke_sleepers(cloud)
-    wait_for(lambda: job.encode() in saved(state_dir, "sagemaker training-job"), 30)
-    wait_for(lambda: all_tried(saved(state_dir, "events"), 2), 30)
+    wait_for(lambda: job.encode() in saved(state_dir, "sagemaker training-job"))
+    wait_for(lambda: all_tried(saved(state_dir, "events"), 2))
     # An attempt is under way before its function says so.
-    wait_for(lambda: all(name in saved(state_dir, "s3") for name in (b"sleeper-0", b"sleeper-1")), 30)
+    wait_for(lambda: all(name in saved(state_dir, "s3") for name in (b"sleeper-0", b"sleeper-1")))
     below = [*seen_below(cloud.pid)]
     kill(cloud)
     wait_for(lambda: not any(map(alive, below)))

@@ -18,6 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bus import Listener
+from local.functions import wait_for
 from sluice_local.cloud import LocalCloud
 
 Unique = Callable[[str], str]
@@ -71,7 +72,7 @@ class StateMachines:
         )["executionArn"]
         return arn
 
-    def wait(self, execution: str, timeout_s: float = 20) -> dict[str, Any]:
+    def wait(self, execution: str, timeout_s: float = 90) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s
         while (found := self.client.describe_execution(executionArn=execution))["status"] == "RUNNING":
             assert time.monotonic() < deadline, f"still running: {self.history(execution)}"
@@ -93,7 +94,7 @@ class StateMachines:
     def kinds(self, execution: str) -> list[str]:
         return [event["type"] for event in self.history(execution)]
 
-    def calls(self, queue: str, count: int, timeout_s: float = 30) -> list[dict[str, Any]]:
+    def calls(self, queue: str, count: int, timeout_s: float = 90) -> list[dict[str, Any]]:
         """What functions announced to the queue."""
         deadline = time.monotonic() + timeout_s
         found: list[dict[str, Any]] = []
@@ -235,7 +236,7 @@ class TestStopping:
                     "ItemProcessor": {
                         "StartAt": "Wait",
                         "States": {
-                            "Wait": {"Type": "Wait", "Seconds": 1, "Next": "Call"},
+                            "Wait": {"Type": "Wait", "Seconds": 3, "Next": "Call"},
                             "Call": states.direct({"announce": queue}),
                         },
                     },
@@ -244,9 +245,9 @@ class TestStopping:
             }
         )
         execution = states.start(machine, [1, 2, 3])
-        time.sleep(0.3)
+        wait_for(lambda: states.kinds(execution).count("WaitStateEntered") == 3)
         states.client.stop_execution(executionArn=execution)
-        time.sleep(1.5)
+        time.sleep(2.5)
         assert "Messages" not in states.sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1)
         assert states.client.describe_execution(executionArn=execution)["status"] == "ABORTED"
 
@@ -255,10 +256,10 @@ class TestStopping:
         execution = states.start(states.create({"Wait": states.callback({"announce": queue})}))
         token = states.token(execution, queue)
         states.client.stop_execution(executionArn=execution)
+        assert states.wait(execution)["status"] == "ABORTED"
         time.sleep(0.2)
         with pytest.raises(states.client.exceptions.TaskTimedOut):
             states.client.send_task_success(taskToken=token, output="{}")
-        assert states.wait(execution)["status"] == "ABORTED"
 
     def test_what_ended_cannot_be_stopped(self, states: StateMachines) -> None:
         execution = states.start(states.create(PASS))
@@ -422,7 +423,7 @@ class TestTokens:
         )
         with ThreadPoolExecutor(10) as pool:
             executions = list(pool.map(lambda number: states.start(machine, {"number": number}), range(50)))
-            calls = states.calls(queue, 50, timeout_s=90)
+            calls = states.calls(queue, 50)
             list(
                 pool.map(
                     lambda call: states.client.send_task_success(

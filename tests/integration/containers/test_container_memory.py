@@ -34,11 +34,9 @@ def container(tmp_path: Path, script: str, *arguments: str, memory_mb: int | Non
 
 @pytest.mark.parametrize("script", [HOLD, BY_A_CHILD], ids=["itself", "a child"])
 def test_it_ends_with_all_below_it_as_after_sigkill(tmp_path: Path, script: str) -> None:
-    started = time.monotonic()
-    greedy = container(tmp_path, script, "200", "60", memory_mb=100)
+    greedy = container(tmp_path, script, "200", "600", memory_mb=100)
     assert greedy.wait() == 137
     assert greedy.is_out_of_memory
-    assert time.monotonic() - started < 30
     greedy.output.close()
 
 

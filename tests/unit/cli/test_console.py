@@ -47,7 +47,7 @@ class Browser:
         self.cookie = f"sluice-console-{port}={KEY}"
 
     def send(self, method: str, path: str, form: Any = None, **headers: str) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         body = urlencode(form) if form is not None else None
         sent = {"host": self.host, "cookie": self.cookie, **headers}
         connection.request(method, path, body, sent)
