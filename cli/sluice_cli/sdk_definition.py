@@ -89,7 +89,8 @@ def _made(
         defaults.write_text(_defaults(arguments))
         command = [chosen, "-c", _PROGRAM, path, function, json.dumps(dict(arguments)), str(out)]
         environment = {**_UNCHECKED, **os.environ, **_reaching(target)}
-        environment["SAGEMAKER_USER_CONFIG_OVERRIDE"] = str(defaults)
+        # The SDK leaves files of its own in the folder for temporary ones.
+        environment |= {"SAGEMAKER_USER_CONFIG_OVERRIDE": str(defaults), "TMPDIR": made}
         try:
             ended = subprocess.run(
                 command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_TAKES_S

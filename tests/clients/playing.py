@@ -32,6 +32,8 @@ class Client:
         self.python = REPOSITORY / f".venv/envs/sdk{version}/bin/python"
         assert self.python.exists(), "there is no environment with the SDK: run `make clients`"
         (home / "config.yaml").write_text(_NO_TELEMETRY)
+        # The SDK leaves files there.
+        (home / "tmp").mkdir()
         iam = cloud.client("iam")
         # The SDK 3 asks IAM whether the role may do what a job needs.
         iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=_policy(_TRUST))
@@ -51,6 +53,7 @@ class Client:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))}
         variables = {
             "HOME": str(self.home),
+            "TMPDIR": str(self.home / "tmp"),
             "SAGEMAKER_USER_CONFIG_OVERRIDE": str(self.home / "config.yaml"),
             "AWS_ENDPOINT_URL": self.cloud.endpoint_url,
             "AWS_DEFAULT_REGION": self.cloud.region,

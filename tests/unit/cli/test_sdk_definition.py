@@ -80,6 +80,14 @@ def test_a_file_that_gives_no_pipeline_says_why_and_which_python_ran_it(
     assert sys.executable in refusal.value.hint
 
 
+def test_what_the_sdk_leaves_in_the_folder_for_temporary_files_is_gone(
+    target: Target, tmp_path: Path
+) -> None:
+    leaves = "import tempfile\nleft = tempfile.mkstemp()[1]\n"
+    found = made(target, tmp_path, leaves + PIPELINE.replace("role=role", "role=left"))
+    assert not Path(json.loads(found["pipeline.py.json"])["role"]).exists()
+
+
 def test_a_project_of_scripts_or_of_json_runs_nothing(target: Target, tmp_path: Path) -> None:
     files = sdk_world.files()
     assert sdk_definition.completed(target, tmp_path, files, "/no/python") == files
