@@ -8,6 +8,7 @@ import http.client
 import http.server
 import io
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -198,7 +199,8 @@ def test_a_page_in_a_real_browser_makes_and_reads_nothing(
         pytest.skip("there is no chromium on this machine: only the plain HTTP tests of the guard were run")
     name, port = unique("visitor"), int(cloud.endpoint_url.rpartition(":")[2])
     page = PAGE % {"port": port, "function": json.dumps(new_function(name, code))}
-    found = visit(browser, page, tmp_path / "profile")
+    (profile := tmp_path / "profile").mkdir()
+    found = visit(browser, page, profile)
     # The page never learns the status of what it sent blindly: it must see nothing, and nothing may be there.
     assert set(found) >= {"ip create", "ip read", "ip preflight", "name create", "socket"}
     assert {answer for key, answer in found.items() if not key.endswith("create")} == {"failed"}, found
@@ -244,7 +246,12 @@ def visit(browser: str, page: str, profile: Path) -> dict[str, str]:
             address,
         ]
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            # It leaves a folder of its own there.
+            env={**os.environ, "TMPDIR": str(profile)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             assert told.wait(60), "the page did not run in the browser"

@@ -147,6 +147,19 @@ def test_after_a_clean_stop_everything_is_there_and_an_endpoint_serves(
     assert start("--fresh").client("s3").list_buckets()["Buckets"] == []
 
 
+def take(port: int) -> socket.socket:
+    """A socket that listens there, once the end of who did so has come."""
+    found: list[socket.socket] = []
+
+    def try_it() -> bool:
+        with suppress(OSError):
+            found.append(socket.create_server(("127.0.0.1", port)))
+        return bool(found)
+
+    wait_for(try_it)
+    return found[0]
+
+
 def listen(cloud: LocalCloud) -> str:
     """A queue that is told of executions and training jobs that fail; its URL."""
     url, arn = create_queue(cloud, "told")
@@ -249,7 +262,7 @@ def test_after_a_kill_what_was_under_way_has_failed_and_what_is_torn_is_left_out
     torn.write_bytes(LARGE[:-1])
 
     # On another port, as another program has taken the old one.
-    with socket.create_server(("127.0.0.1", int(cloud.endpoint_url.rpartition(":")[2]))):
+    with take(int(cloud.endpoint_url.rpartition(":")[2])):
         again = start()
     told = told.replace(cloud.endpoint_url, again.endpoint_url)
     assert cloud.endpoint_url != again.endpoint_url

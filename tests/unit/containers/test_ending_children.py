@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,10 +32,10 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine([], 0.0)
-    monkeypatch.setattr(processes.os, "waitpid", made.waitpid)
-    monkeypatch.setattr(processes.os, "kill", lambda *_: None)
-    monkeypatch.setattr(processes.time, "monotonic", lambda: made.now)
-    monkeypatch.setattr(processes.time, "sleep", lambda _: None)
+    monkeypatch.setattr("os.waitpid", made.waitpid)
+    monkeypatch.setattr("os.kill", lambda *_: None)
+    clock = SimpleNamespace(monotonic=lambda: made.now, sleep=lambda _: None)
+    monkeypatch.setattr(processes, "time", clock)
     return made
 
 

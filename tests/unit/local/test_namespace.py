@@ -31,7 +31,7 @@ def test_thousands_that_end_at_once_are_not_looked_for_one_by_one(monkeypatch: p
         return pid, 9
 
     monkeypatch.setattr(namespace, "_children", children)
-    monkeypatch.setattr(namespace.os, "kill", kill)
-    monkeypatch.setattr(namespace.os, "waitpid", waitpid)
+    monkeypatch.setattr("os.kill", kill)
+    monkeypatch.setattr("os.waitpid", waitpid)
     namespace._end_the_rest()
     assert (left, looks) == (set(), 1)
