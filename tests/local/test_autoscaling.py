@@ -48,7 +48,10 @@ class Scaled(Hosting):
         )
 
     def asked(self, *minutes: float) -> None:
-        """Let an instance have had so many requests in each of the last whole minutes, the newest last."""
+        """Let an instance have so many requests in each of the last minutes, the newest of which is not over.
+
+        It may be by the time that somebody looks at those that are.
+        """
         newest = datetime.fromtimestamp(time.time() // 60 * 60, UTC)
         dimensions = [
             {"Name": "EndpointName", "Value": self.name},
@@ -58,7 +61,7 @@ class Scaled(Hosting):
             {
                 "MetricName": "InvocationsPerInstance",
                 "Dimensions": dimensions,
-                "Timestamp": newest - timedelta(minutes=len(minutes) - age),
+                "Timestamp": newest - timedelta(minutes=len(minutes) - 1 - age),
                 "Value": requests,
             }
             for age, requests in enumerate(minutes)
@@ -82,7 +85,7 @@ def scaled(cloud: LocalCloud, unique: Callable[[str], str]) -> Iterator[Scaled]:
 def test_instances_follow_the_requests_and_a_suspended_target_does_not(scaled: Scaled) -> None:
     scaled.start(MinCapacity=1, MaxCapacity=4, SuspendedState={"DynamicScalingOutSuspended": True})
     scaled.track(100, ScaleInCooldown=0, ScaleOutCooldown=0)
-    scaled.asked(250, 250, 250)
+    scaled.asked(250, 250, 250, 250)
     time.sleep(2.5)
     assert scaled.instances() == 1
     scaled.register(SuspendedState={"DynamicScalingOutSuspended": False})
