@@ -59,7 +59,7 @@ def create_queue(cloud: LocalCloud, name: str, **attributes: str) -> tuple[str, 
     return url, attributes["QueueArn"]
 
 
-def receive(cloud: LocalCloud, url: str, wait_s: int = 10) -> list[dict[str, Any]]:
+def receive(cloud: LocalCloud, url: str, wait_s: int = 20) -> list[dict[str, Any]]:
     """Messages of a queue with all their attributes, deleted from it."""
     sqs = cloud.client("sqs")
     response = sqs.receive_message(

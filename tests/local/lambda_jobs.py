@@ -234,7 +234,7 @@ class LambdaJobs:
         found = logs.filter_log_events(logGroupName=group)["events"]
         return [each["message"] for each in found if each["logStreamName"].startswith(f"{name}/")]
 
-    def failure(self, timeout_s: int = 20) -> dict[str, Any]:
+    def failure(self, timeout_s: int = 120) -> dict[str, Any]:
         """Lambda's record of the next failed invocation."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -361,7 +361,7 @@ def test_an_alarm_notifies_its_topic(metric: Metric, cloud: LocalCloud) -> None:
     metric.alarm(AlarmActions=[topic])
     metric.put(1)
     metric.wait_until("ALARM")
-    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
     notice = json.loads(json.loads(message["Body"])["Message"])
     assert (notice["AlarmName"], notice["NewStateValue"]) == (metric.name, "ALARM")
 
@@ -389,7 +389,7 @@ def test_an_alarm_invokes_its_function(metric: Metric, cloud: LocalCloud) -> Non
     metric.alarm(AlarmActions=[function])
     metric.put(1)
     metric.wait_until("ALARM")
-    (message,) = cloud.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=15)["Messages"]
+    (message,) = cloud.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
     event = json.loads(message["Body"])
     assert event["source"] == "aws.cloudwatch"
     assert event["alarmArn"].endswith(metric.name)

@@ -42,7 +42,7 @@ def test_a_rule_gets_the_events_its_pattern_matches_and_no_others(
     narrowed = {"source": ["sluice.test"], **pattern, "detail-type": [unique("Type")]}
     put_rule(cloud, unique("rule"), narrowed, Arn=arn)
     put_event(cloud, narrowed["detail-type"][0], EVENT)
-    bodies = [json.loads(message["Body"]) for message in receive(cloud, url, wait_s=2 if matches else 0)]
+    bodies = [json.loads(message["Body"]) for message in receive(cloud, url, wait_s=20 if matches else 0)]
     assert [body["detail"] for body in bodies] == ([EVENT] if matches else [])
 
 

@@ -268,7 +268,7 @@ def test_a_failed_event_reaches_a_dead_letter_queue_only_if_the_functions_role_m
     source = "def handler(event, context): raise ValueError('no')"
     create_function(account.cloud, name, source, Role=role, DeadLetterConfig={"TargetArn": arn})
     account.cloud.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload="1")
-    assert len(receive(account.cloud, url, wait_s=10 if permitted else 2)) == permitted
+    assert len(receive(account.cloud, url, wait_s=20 if permitted else 2)) == permitted
 
 
 FUNCTION = {
