@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable
@@ -199,8 +200,7 @@ def test_a_page_in_a_real_browser_makes_and_reads_nothing(
         pytest.skip("there is no chromium on this machine: only the plain HTTP tests of the guard were run")
     name, port = unique("visitor"), int(cloud.endpoint_url.rpartition(":")[2])
     page = PAGE % {"port": port, "function": json.dumps(new_function(name, code))}
-    (profile := tmp_path / "profile").mkdir()
-    found = visit(browser, page, profile)
+    found = visit(browser, page, tmp_path / "profile")
     # The page never learns the status of what it sent blindly: it must see nothing, and nothing may be there.
     assert set(found) >= {"ip create", "ip read", "ip preflight", "name create", "socket"}
     assert {answer for key, answer in found.items() if not key.endswith("create")} == {"failed"}, found
@@ -238,7 +238,11 @@ def visit(browser: str, page: str, profile: Path) -> dict[str, str]:
         "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     )
     options += " --disable-component-update --disable-sync --disable-dev-shm-usage --no-proxy-server"
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+    # The browser leaves a folder there, with a socket, whose path has to be short.
+    with (
+        tempfile.TemporaryDirectory() as left,
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as site,
+    ):
         threading.Thread(target=site.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{site.server_port}/"
         command = [
@@ -250,8 +254,7 @@ def visit(browser: str, page: str, profile: Path) -> dict[str, str]:
         ]
         process = subprocess.Popen(
             command,
-            # It leaves a folder of its own there.
-            env={**os.environ, "TMPDIR": str(profile)},
+            env={**os.environ, "TMPDIR": left},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
