@@ -146,7 +146,7 @@ def test_lines_of_a_megabyte_whose_memory_the_engine_may_have_end_at_the_process
 ) -> None:
     line = b"1,0," + b"abcdefghij" * 100_000 + b"\n"
     # The engine itself takes 42 MB, unless a validation before this one left a database for it.
-    report = judge(tmp_path, SOUND["csv"], b"x,y,z\n" + line * 200, memory_mb=1000, process_mb=60)
+    report = judge(tmp_path, SOUND["csv"], b"x,y,z\n" + line * 400, memory_mb=1000, process_mb=60)
     (violation,) = report.violations
     assert (violation.check, violation.objects, report.is_valid) == ("limits", ("p/1",), False)
     assert violation.message.startswith("p/1: checking the data needs more than the memory")
