@@ -12,6 +12,7 @@ from build_world import PIPELINE_YAML, RUN, Invoke, World, ended
 from sluice.catalog import keys
 from sluice.domain import roles
 from sluice.domain.roles import Account
+from sluice.services import side_by_side
 
 WHY = "stopped by sluice, as its run had ended as failed (JobFailedError: no luck)"
 ACCOUNT = Account(fakes.ROLES_ARN, "eu-central-1", fakes.DATA_BUCKET, fakes.ARTIFACT_BUCKET)
@@ -108,6 +109,34 @@ def test_only_roles_that_were_made_are_deleted(
         world.job(step)
     world.finish("failed", error=FAILURE)
     assert (world.cloud.roles.by_name, world.cloud.roles.denied) == ({}, [])
+
+
+@pytest.mark.parametrize("compute", ["", "  compute: {keep_alive_s: 600}\n"], ids=["own", "pooled"])
+def test_a_run_under_way_while_the_stack_is_updated_leaves_no_role(
+    cloud: fakes.Cloud, invoke: Invoke, compute: str
+) -> None:
+    """Its first steps do not say whose role their jobs have."""
+    text = PIPELINE_YAML.replace("  candidates:", f"{compute}  candidates:")
+    world = World.of_prepared_run(cloud, invoke, pipeline=text.encode())
+    for step in ("prepare", "train-0"):
+        world.job(step)
+        cloud.catalog.update(keys.step_key(RUN, step), {"role": None})
+    world.job("train-1")
+    assert cloud.roles.by_name
+    world.finish("failed", error=FAILURE)
+    assert not cloud.roles.by_name
+
+
+def test_roles_that_an_end_which_died_half_way_deleted_hold_up_no_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be more of them than are deleted at a time: what is not begun is not given up."""
+    monkeypatch.setattr(side_by_side, "_AT_A_TIME", 1)
+    for step in ("prepare", "train-0", "train-1"):
+        world.job(step)
+    del world.cloud.roles.by_name[role("prepare")]
+    world.finish("failed", error=FAILURE)
+    assert (world.cloud.roles.by_name, world.cloud.roles.denied) == ({}, [role("prepare")])
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])

@@ -111,11 +111,20 @@ def roles_of(cloud: Cloud, run: Run, steps: Iterable[Step]) -> list[Role]:
     No other: of a role that is not there IAM does not know the path, and says that we may not delete it.
     """
     listed = [step for step in steps if step.job]
-    whose = sorted({step.role for step in listed if step.role})
+    whose = sorted({each for step in listed for each in _whose_roles(step)})
     own = [roles.step_role(cloud.account, run.pipeline, run.run_id, each) for each in whose]
     if any(step.backend == "lambda" or step.lambda_usage is not None for step in listed):
         return [run_role(cloud, run.pipeline, run.run_id), *own]
     return own
+
+
+def _whose_roles(step: Step) -> list[str]:
+    """Return whose role a step's job has; of one that an older stack began, whose it may have."""
+    if step.role:
+        return [step.role]
+    if step.backend != "sagemaker" or step.kind == "pipeline_execution":
+        return []
+    return [step.step, jobs.POOLED] if step.kind == "training_job" else [step.step]
 
 
 def ensure_group(cloud: Cloud, config: PipelineConfig) -> None:

@@ -27,6 +27,7 @@ from sluice.services.timeline import note, noting
 if TYPE_CHECKING:
     from sluice.catalog.changes import Change
     from sluice.catalog.records.builds import Backend
+    from sluice.domain.roles import Role
     from sluice.ports import Cloud, Item
 
 
@@ -139,11 +140,16 @@ def release_roles(cloud: Cloud, run: Run, ended: Sequence[Step] | None = None) -
     steps = find_steps(cloud, run.run_id) if ended is None else ended
     if any(step.job and not jobs.has_ended(step.status) for step in steps):
         return
+    on_each(roles_of(cloud, run, steps), partial(_delete_role, cloud))
+
+
+def _delete_role(cloud: Cloud, role: Role) -> None:
+    """Delete a role, unless we may not: then the others are deleted all the same."""
     try:
-        on_each(roles_of(cloud, run, steps), cloud.roles.delete)
+        cloud.roles.delete(role)
     except RolesForbiddenError as error:
         # Of a role that is gone already IAM says the same.
-        logger.info("the run's roles are gone, or stay", extra={"error": str(error)})
+        logger.info("the role is gone, or stays", extra={"error": str(error)})
 
 
 def conclude_job(cloud: Cloud, task: JobTask, description: Mapping[str, Any], step: Step | None) -> None:
