@@ -89,9 +89,11 @@ def release_to(target: Target, arn: str, stage: str, reason: str) -> dict[str, A
     check_stage(target, arn, stage)
     package, result = own_package(target, arn), {"model_package_arn": arn, "status": APPROVED}
     name, pipeline = packages.name_of(target.stack, package), str(package.pipeline)
-    if (status := _status(target, arn)) != APPROVED:
+    quorum = approving.find_quorum(target.cloud, package)
+    if (status := _status(target, arn)) != APPROVED or (quorum and not quorum.is_reached):
+        said = f"has {quorum.missing}" if quorum and status == APPROVED else f"is {status}"
         raise CommandError(
-            f"{name} is {status}, and a stage is for what was approved",
+            f"{name} {said}, and a stage is for what was approved",
             hint=f"`sluice approve {name}` approves it.",
             exit_code=EXIT_REJECTED,
         )

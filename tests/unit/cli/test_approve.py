@@ -361,6 +361,9 @@ def test_two_people_approve_and_the_second_one_releases(
     assert "1 of 2 approvals" in result["note"]
     code, result = run(APPROVE, arn)
     assert "you approved it before; 1 of 2 approvals" in result["note"]
+    refused = CliRunner().invoke(main.app, ["approve", "--stage", "production", arn]).exception
+    assert f"reviews/1 has 1 of 2 approvals (by {ANNA}), and a stage is for" in str(refused)
+    assert (stack.world.releases(), stack.world.waiting()) == ([], [])
     assert stack.decided == ["Approved"]
     stack.caller = "arn:aws:iam::123456789012:user/bert"
     code, result = run(APPROVE, arn)
