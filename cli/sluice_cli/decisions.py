@@ -113,7 +113,8 @@ def release_to(target: Target, arn: str, stage: str, reason: str) -> dict[str, A
 def _settled(target: Target, package: Package) -> list[dict[str, Any]]:
     """Return the stages where a version is live, and where a release of it would change nothing."""
     rows = _serving(target, package)
-    return [row for row in rows if not _is(row, "held") and not row["deviation"]]
+    # What is being released there would replace it.
+    return [row for row in rows if not (_is(row, "held") or row["deviation"] or row["releasing"])]
 
 
 def _released_by(target: Target, pipeline: str, row: dict[str, Any]) -> str:

@@ -214,6 +214,16 @@ def test_what_serves_on_a_stage_already_is_not_released_there_again(stack: Stack
     assert len(stack.world.releases()) == 1
 
 
+def test_what_serves_only_until_another_version_is_there_is_released_after_that(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = serving(stack, 1)
+    stack.world.plan(registered(stack, 2))
+    monkeypatch.setattr(decisions, "start_release", lambda *_: "reviews-v1-0a1b2c3d")
+    result = decisions.release_to(stack, arn, "production", "")  # type: ignore[arg-type]
+    assert (result["release_id"], result.get("note")) == ("reviews-v1-0a1b2c3d", None)
+
+
 def test_what_was_not_approved_is_released_to_no_stage_and_not_called_so(stack: Stack) -> None:
     arn = registered(stack)
     result = CliRunner().invoke(main.app, ["approve", "--stage", "production", arn])
