@@ -166,7 +166,7 @@ def _take_the_quicker(target: Target, pipeline: str, result: dict[str, Any], qui
     """Let a refused release count as done, if another one did the same meanwhile."""
     if quicker:
         release = waiting.this_release_end(target, pipeline, quicker)
-        result |= {"release": release, "note": f"another command was quicker, by {release['actor']}"}
+        result |= {"release": release, "note": f"{quicker} was quicker, by {release['actor']}"}
 
 
 def _asking(target: Target, pipeline: str, stage: str) -> str:

@@ -36,7 +36,8 @@ def _roll_back(target: Target, form: Form) -> str:
     pipeline, stage = lookup.the_pipeline(target, form["pipeline"]), form["stage"]
     row = lookup.stage_row(target, pipeline, stage)
     if row["live"] != form["rolls_back"]:
-        raise CommandError(f"{stage} serves v{row['live_version']} by now, so nothing was rolled back")
+        serves = f"v{row['live_version']}" if row["live"] else "nothing"
+        raise CommandError(f"{stage} serves {serves} by now, so nothing was rolled back")
     result = decisions.roll_back(target, pipeline, row, form["reason"])
     begun = f"{stage} is being rolled back from v{form['version']} ({result['release_id']})."
     return result.get("note") or begun

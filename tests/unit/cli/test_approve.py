@@ -258,7 +258,7 @@ def test_a_release_that_another_command_was_quicker_with_counts_as_done(
     code, result = on_stage(stack, arn)
     assert (code, result["release"]["status"]) == (0, "released")
     assert result["release"]["release_id"] == stack.world.stage()["live"]
-    assert result["note"] == f"another command was quicker, by {ANNA}"
+    assert result["note"] == f"{stack.world.stage()['live']} was quicker, by {ANNA}"
     assert [each["status"] for each in stack.world.releases()].count("refused") == 1
 
 
@@ -292,7 +292,7 @@ def test_a_rollback_that_another_command_was_quicker_with_counts_as_done(
     code, result = roll_back()
     assert (code, result["release"]["package_version"]) == (0, 1)
     assert result["release"]["release_id"] == stack.world.stage()["live"]
-    assert result["note"] == f"another command was quicker, by {ANNA} (unverified)"
+    assert result["note"] == f"{stack.world.stage()['live']} was quicker, by {ANNA} (unverified)"
     assert stack.world.live_version() == 1
 
 
@@ -309,6 +309,9 @@ def test_the_buttons_of_the_console_do_nothing_twice(stack: Stack, monkeypatch: 
     assert acts.act(target, "roll-back", form).startswith("production is being rolled back from v2 (")
     assert stack.world.live_version() == 1
     with pytest.raises(CommandError, match="production serves v1 by now, so nothing was rolled back"):
+        acts.act(target, "roll-back", form)
+    stack.catalog.update(keys.stage_key(PIPELINE, "production"), {"live": None})
+    with pytest.raises(CommandError, match="production serves nothing by now, so nothing was rolled back"):
         acts.act(target, "roll-back", form)
 
 
