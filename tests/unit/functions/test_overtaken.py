@@ -13,6 +13,7 @@ import sdk_world
 from release_world import ENDPOINT, PIPELINE, PIPELINE_YAML, TaskFailed, World
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
+from sluice.catalog.records.releases import Package
 from sluice.console import requests
 from sluice.console.answering import answer
 from sluice.domain.build import champions
@@ -422,6 +423,36 @@ def test_a_refused_version_that_a_person_released_waits_no_more(waiting: World) 
     assert waiting.served_version() == "2"
     assert pipelines.status(waiting.cloud, PIPELINE)["awaited"] == []
     assert "<code>sluice approve" not in shown(waiting, "/models/reviews/3")
+
+
+def test_a_refused_version_that_a_person_releases_waits_no_more_meanwhile(waiting: World) -> None:
+    arn = next(each for each in waiting.cloud.registry.by_arn if each.endswith("/3"))
+    release_id, request = by_hand(arn, "production")
+    execution = waiting.cloud.workflows.start("release", release_id, request)
+    assert pipelines.status(waiting.cloud, PIPELINE)["awaited"]
+    waiting.invoke("plan_release", {"execution_arn": execution, "release": request})
+    assert waiting.stage()["releasing"] == release_id
+    assert pipelines.status(waiting.cloud, PIPELINE)["awaited"] == []
+
+
+def test_why_a_version_waits_is_asked_of_the_newest_decided_one_alone(
+    waiting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    seen = pipelines._refused
+
+    def refused(cloud: fakes.Cloud, package: Package, serving: list[dict[str, Any]]) -> str | None:
+        asked.append(package.arn.rpartition("/")[2])
+        return seen(cloud, package, serving)
+
+    monkeypatch.setattr(pipelines, "_refused", refused)
+    # With several groups, all versions are listed.
+    waiting.cloud.catalog.update(keys.pipeline_key(PIPELINE), {"groups": [PIPELINE, "another"]})
+    release_by_hand(
+        waiting, next(each for each in waiting.cloud.registry.by_arn if each.endswith("/1")), "production"
+    )
+    assert len(pipelines.awaited_decisions(waiting.cloud, PIPELINE)) == 1
+    assert asked == ["3"]
 
 
 def test_a_version_of_which_a_person_decided_is_compared_with_nothing_more(built: build_world.World) -> None:

@@ -167,7 +167,9 @@ def awaited_decisions(
     listed = config.restore(project["config"]).release.stages
     serving = stages.stages(cloud, pipeline) if serving is None else serving
     rows = models.undecided(cloud, pipeline, serving) if undecided is None else undecided
-    newest = [{**row, "held": _held(cloud, row, serving)} for row in rows]
+    # All before the newest decided one were passed over: there may be thousands.
+    decided = next((row for row in rows if row["approval_status"] != PENDING), None)
+    newest = [{**row, "held": _held(cloud, row, serving) if row is decided else None} for row in rows]
     found = awaited.decisions(listed, serving, newest)
     return [each for each in found if not _was_taken_back(cloud, pipeline, each)]
 
@@ -185,14 +187,22 @@ def _held(cloud: Cloud, row: dict[str, Any], serving: list[dict[str, Any]]) -> s
 
 
 def _refused(cloud: Cloud, package: Package, serving: list[dict[str, Any]]) -> str | None:
-    """Say why the release of an approval was refused, if the version never served since."""
+    """Say why the release of an approval was refused, if the version never served since, nor will soon."""
     pipeline = package.pipeline
     release = releasing.find_release(cloud, pipeline, releases.of_approval(package)) if pipeline else None
     if release is None or release.status != "refused":
         return None
+    if any(_is_coming(cloud, package, stage) for stage in serving):
+        return None
     if any(deploying.has_served(cloud, package, stage["stage"]) for stage in serving):
         return None
     return f"its release was refused at {release.ended_at}: {'; '.join(map(failures.plain, release.reasons))}"
+
+
+def _is_coming(cloud: Cloud, package: Package, stage: dict[str, Any]) -> bool:
+    """Tell whether a release, which a person asked for by its stage, brings a version there."""
+    coming = deploying.find_deployment(cloud, str(package.pipeline), stage["stage"], stage["releasing"])
+    return coming is not None and coming.is_of(package.arn, package.run_id)
 
 
 def _was_taken_back(cloud: Cloud, pipeline: str, decision: dict[str, Any]) -> bool:
