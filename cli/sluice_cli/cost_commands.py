@@ -56,7 +56,7 @@ def print_cost(found: dict[str, Any], *, is_local: bool) -> None:
     prices = found["prices"]
     here = "; it ran here, for nothing" if is_local else ""
     out.print(f"list prices of {prices['region']} as of {prices['as_of']}{here}", style="dim")
-    out.print("not in it: what runs share, which are metrics, logs and traces, and endpoints", style="dim")
+    out.print("not in it: endpoints, and the metrics, logs and traces that runs share", style="dim")
     for line in outlook.lines(found["next_run"]):
         out.print(line)
     hint(f"next: `sluice run {found['run_id']}` shows what it did")

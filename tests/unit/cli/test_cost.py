@@ -77,7 +77,7 @@ def test_each_step_is_listed_with_what_it_used_and_costs(capsys: pytest.CaptureF
     assert "17 transitions" in text
     assert "total: $0.0027" in text
     assert "keeping the 2 MB that it wrote costs" in text
-    assert "not in it: what runs share, which are metrics" in text
+    assert "not in it: endpoints, and the metrics" in text
     assert "us-east-1 as of 2026-08-20" in text
     assert "for nothing" not in text
 

@@ -23,8 +23,8 @@ class AwsCloud:
     Makes each part and reads each setting at first use, so that a cold start pays only for what is used.
     `client` makes the client of a service.
 
-    Threads share a cloud. From Python 3.12 on, two that are the first to ask for a part may make one each:
-    parts hold nothing but their client, and what they need not do again, so either of the two does.
+    Threads share a cloud, and `cached_property` takes no lock from Python 3.12 on, so two threads may make a
+    part each. Either of the two does: parts hold nothing but their client and caches.
     """
 
     def __init__(self, settings: Mapping[str, str], client: Callable[[str], Any] | None = None) -> None:

@@ -157,7 +157,9 @@ def _waits(pipeline: Pipeline, pending: Sequence[Arrival], policy: Policy, now: 
     if pipeline.last_build_at is not None:
         cool = from_iso(pipeline.last_build_at) + timedelta(seconds=policy.cooldown_s)
         waits.append(WaitUntil(cool, f"cooldown of {policy.cooldown_s} s"))
-    return [*waits, *filter(None, [budget_wait(pipeline, policy, now)])]
+    if held := budget_wait(pipeline, policy, now):
+        waits.append(held)
+    return waits
 
 
 def budget_wait(pipeline: Pipeline, policy: Policy, now: datetime) -> WaitUntil | None:

@@ -24,7 +24,7 @@ class Place:
         return f"sluice {named}{words}"
 
     def shortest(self, command: str) -> str:
-        """Return a command that names its stack without that, if it is the usual one."""
+        """Return a command with the name of its stack left out, if that is the usual one's."""
         return command.replace(f"sluice --stack {_DEFAULT_STACK} ", "sluice ", 1)
 
     def execution(self, arn: str | None) -> str | None:

@@ -73,7 +73,8 @@ def log_job(step: Mapping[str, Any]) -> str | None:
 def run(cloud: Cloud, run_id: str, *, is_glance: bool = False) -> dict[str, Any] | None:
     """Return one run with its steps, in the order of its graph, gates and part of the timeline.
 
-    None if there is none. At a glance `model_recalled` is None, the recalled objects in its version's data.
+    None if there is none. `model_recalled` names recalled objects in the data of a version that waits; at a
+    glance it is None, as that reads the data set's manifest.
     """
     pipeline = run_id.rpartition("-")[0]
     item = cloud.catalog.get(keys.run_key(pipeline, run_id))
