@@ -53,7 +53,6 @@ def test_nobody_is_awaited_once_it_is_released_on_its_way_or_turned_down() -> No
     assert not commands(STAGES, [live("staging", 2), live("production", 2)], listed)
     assert not commands(STAGES, [live("staging", 2), live("production", 1, "case-v2-0")], listed)
     assert not commands(STAGES, [live("staging", 2)], [model(2, "Rejected")])
-    assert not commands(STAGES, [live("staging", 2)], listed, {("production", "arn:2")})
 
 
 def test_a_stage_that_asks_for_nobody_awaits_nobody() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +13,17 @@ if TYPE_CHECKING:
 
 
 def decisions(
-    stages: Sequence[Stage],
-    serving: Iterable[dict[str, Any]],
-    models: Sequence[dict[str, Any]],
-    taken_back: Collection[tuple[str, str]] = (),
+    stages: Sequence[Stage], serving: Iterable[dict[str, Any]], models: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """List what waits for a person, since when, and the arguments of the command that ends the wait.
 
     `stages` are the project's, in order; `serving` is what serves on each (`views.stages`); `models` are the
-    versions in the registry, newest first (`views.models`), with `held` if an approved one needs other people
-    too, and `waits_because` if a pending one would not wait otherwise; `taken_back` are the stages and
-    packages of rollbacks. A version waits only if it is newer than the newest decided one: older ones were
-    passed over.
+    versions in the registry, newest first (`views.models`), with `held` if an approved one waits all the
+    same, and `waits_because` if a pending one would not wait otherwise. A version waits only if it is newer
+    than the newest decided one: older ones were passed over.
     """
     live = {row["stage"]: row for row in serving}
-    found = [*_approvals(models), *_releases(stages, live, models)]
-    return [each for each in found if (each["stage"], each["arn"]) not in taken_back]
+    return [*_approvals(models), *_releases(stages, live, models)]
 
 
 def _approvals(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
