@@ -56,6 +56,6 @@ def pin(
 
 def _after(target: Target, pipeline: str) -> str:
     """Name the version that waits, which a pin may have kept back, or what shows what serves."""
-    for each in views.pipelines.awaited_decisions(target.cloud, pipeline):
+    for each in views.awaited.decisions(target.cloud, pipeline):
         return f"next: `sluice {each['command']}` releases {each['model']}, which waits"
     return f"next: `sluice status {pipeline}` shows what serves, and what guards it"

@@ -11,6 +11,7 @@ from sluice.catalog.records.releases import ApprovalStatus
 from sluice.domain import failures, wording
 from sluice.domain.release import scaling
 from sluice.services import views
+from sluice.services.data import recalling
 from sluice_cli import decisions, lookup, retiring, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, Wait, example, hint_more, show
@@ -43,8 +44,9 @@ def models(
     name = lookup.the_pipeline(target, pipeline)
     last = None if after is None else lookup.model_arn(target, after)
     found = views.models.page(target.cloud, name, last, limit, status)
-    decided = views.pipelines.awaited_decisions(target.cloud, name)
-    awaited = {row["arn"]: row for row in views.pipelines.with_remarks(target.cloud, name, decided)}
+    asked = views.awaited.decisions(target.cloud, name)
+    remarked = views.awaited.with_remarks(target.cloud, name, asked, recalling.find(target.cloud, name))
+    awaited = {row["arn"]: row for row in remarked}
     serving = views.stages.stages(target.cloud, name)
     scaled = {
         each["stage"]: "scores batches" if each["is_batch"] else _scaled(target, name, each["stage"])
@@ -148,9 +150,7 @@ def approve(
 
 def _next_step(target: Target, pipeline: str, arn: str, release: dict[str, Any]) -> str:
     """Name the version's release that waits for a person, how to ask what was released, or where to look."""
-    awaited = [
-        each for each in views.pipelines.awaited_decisions(target.cloud, pipeline) if each["arn"] == arn
-    ]
+    awaited = [each for each in views.awaited.decisions(target.cloud, pipeline) if each["arn"] == arn]
     for each in awaited:
         if each["stage"]:
             return (

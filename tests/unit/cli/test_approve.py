@@ -15,7 +15,7 @@ from release_world import PIPELINE, PIPELINE_YAML, SAMPLE, World
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Package, Release
 from sluice.services import views
-from sluice.services.views import pipelines
+from sluice.services.views import awaited
 from sluice_cli import decisions, lookup, main, options, serving_commands, waiting
 from sluice_cli.console import acts
 from sluice_cli.errors import CommandError
@@ -64,7 +64,7 @@ def stack(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any], monkeypatch: py
     stack = Stack(World(cloud, invoke))
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
     monkeypatch.setattr(lookup, "model_arn", lambda target, model: model)
-    monkeypatch.setattr(pipelines, "awaited_decisions", lambda cloud, pipeline: [])
+    monkeypatch.setattr(awaited, "decisions", lambda cloud, pipeline: [])
     return stack
 
 
@@ -144,7 +144,7 @@ def test_what_a_release_reached_is_said_and_the_stage_that_waits_for_a_person_is
 ) -> None:
     arn = registered(stack)
     waits = {"arn": arn, "stage": "production", "command": "approve reviews/1 --stage production"}
-    monkeypatch.setattr(pipelines, "awaited_decisions", lambda cloud, pipeline: [waits])
+    monkeypatch.setattr(awaited, "decisions", lambda cloud, pipeline: [waits])
     said = CliRunner().invoke(main.app, ["approve", "--wait", arn]).output
     assert "released: v1 serves on production" in said
     assert "`sluice approve reviews/1 --stage production` releases it to production" in said

@@ -13,7 +13,7 @@ import fakes
 from command_world import ADA, Hearing
 from release_world import PIPELINE, World
 from sluice.catalog import keys
-from sluice.services.views import pipelines
+from sluice.services.views import awaited
 from sluice_cli import lookup, main, options
 
 
@@ -36,7 +36,7 @@ def stack(cloud: fakes.Cloud, invoke: Callable[[str, Any], Any], monkeypatch: py
     stack = Stack(world, "StagePinned", "pin_stage")
     monkeypatch.setattr(options.Options, "target", lambda self: stack)
     monkeypatch.setattr(lookup, "model_arn", lambda target, model: model)
-    monkeypatch.setattr(pipelines, "awaited_decisions", lambda cloud, pipeline: [])
+    monkeypatch.setattr(awaited, "decisions", lambda cloud, pipeline: [])
     return stack
 
 
@@ -71,7 +71,7 @@ def test_what_is_live_is_pinned_and_let_go(stack: Stack) -> None:
 def test_what_waits_is_the_next_step_of_letting_go(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     run("pin", PIPELINE)
     waits = {"model": "reviews/2", "command": "approve reviews/2"}
-    monkeypatch.setattr(pipelines, "awaited_decisions", lambda cloud, pipeline: [waits])
+    monkeypatch.setattr(awaited, "decisions", lambda cloud, pipeline: [waits])
     said = " ".join(run("pin", PIPELINE, "--off").output.split())
     assert "next: `sluice approve reviews/2` releases reviews/2, which waits" in said
 

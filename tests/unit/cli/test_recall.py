@@ -16,7 +16,7 @@ from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Package
 from sluice.console import requests
 from sluice.console.answering import answer
-from sluice.services.data import datasets
+from sluice.services.data import datasets, recalling
 from sluice.services.views import pipelines, recalls
 from sluice_cli import main, options, serving_commands
 from sluice_cli.errors import CommandError
@@ -101,10 +101,10 @@ def test_it_is_recalled_and_told_in_the_status_until_a_person_decided(
     result = call("reviews/bad.csv", "-m", "consent withdrawn")
     assert result.exit_code == 0
     assert "recalled reviews/bad.csv: no later data set of reviews has it" in result.stdout
-    (row,) = recalls.recalls(stack.cloud, PIPELINE)
+    (row,) = open_recalls(stack)
     assert (row["status"], row["reason"], row["model"]) == ("open", "consent withdrawn", None)
     assert build(stack) == "registered"
-    (row,) = recalls.recalls(stack.cloud, PIPELINE)
+    (row,) = open_recalls(stack)
     assert (row["status"], row["run_id"], row["model"]) == ("rebuilt", SECOND, "reviews/2")
     found = {
         **pipelines.status(stack.cloud, PIPELINE),
@@ -117,12 +117,10 @@ def test_it_is_recalled_and_told_in_the_status_until_a_person_decided(
     item = stack.catalog.get(keys.package_key(arn))
     assert item is not None
     stack.catalog.apply(changes.decide(Package.of(item), "Approved"))
-    assert recalls.recalls(stack.cloud, PIPELINE) == []
+    assert open_recalls(stack) == []
 
 
-def test_a_version_that_waits_says_that_it_was_trained_with_it(
-    stack: Hearing[World], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_that_waits_says_that_it_was_trained_with_it(stack: Hearing[World]) -> None:
     world = stack.world
     for name, rows in (("c.csv", b"x,y\n5,1\n"), ("bad2.csv", b"x,y\n7,1\n")):
         assert world.build(name, rows) == "registered"
@@ -174,6 +172,10 @@ def test_no_data_are_read_of_a_version_that_began_once_the_recall_was_done(
     assert read == [stack.world.catalog_run(RUN)["dataset_version"]]
 
 
+def open_recalls(stack: Hearing[World]) -> list[dict[str, Any]]:
+    return recalls.recalls(stack.cloud, recalling.find(stack.cloud, PIPELINE))
+
+
 def page(stack: Hearing[World], path: str) -> str:
     event = {"rawPath": path, "rawQueryString": "", "requestContext": {"http": {"method": "GET"}}}
     return " ".join(answer(stack.cloud, requests.of_event(event)).payload()["body"].split())
@@ -185,7 +187,7 @@ def test_what_was_recalled_before_is_told_and_keeps_its_reason(stack: Hearing[Wo
     again = call("reviews/bad.csv")
     assert "it was recalled before, at 2026-" in again.stdout
     assert ": consent withdrawn" in again.stdout
-    (row,) = recalls.recalls(stack.cloud, PIPELINE)
+    (row,) = open_recalls(stack)
     assert row["reason"] == "consent withdrawn"
 
 

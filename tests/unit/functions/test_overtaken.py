@@ -18,7 +18,7 @@ from sluice.console import requests
 from sluice.console.answering import answer
 from sluice.domain.build import champions
 from sluice.services.release import served
-from sluice.services.views import model_pages, pipelines, runs
+from sluice.services.views import awaited, model_pages, pipelines, runs
 from sluice_cli.run_page import print_run
 from sluice_cli.serving_commands import print_status
 
@@ -439,19 +439,19 @@ def test_why_a_version_waits_is_asked_of_the_newest_decided_one_alone(
     waiting: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    seen = pipelines._refused
+    seen = awaited._refused
 
     def refused(cloud: fakes.Cloud, package: Package, serving: list[dict[str, Any]]) -> str | None:
         asked.append(package.arn.rpartition("/")[2])
         return seen(cloud, package, serving)
 
-    monkeypatch.setattr(pipelines, "_refused", refused)
+    monkeypatch.setattr(awaited, "_refused", refused)
     # With several groups, all versions are listed.
     waiting.cloud.catalog.update(keys.pipeline_key(PIPELINE), {"groups": [PIPELINE, "another"]})
     release_by_hand(
         waiting, next(each for each in waiting.cloud.registry.by_arn if each.endswith("/1")), "production"
     )
-    assert len(pipelines.awaited_decisions(waiting.cloud, PIPELINE)) == 1
+    assert len(awaited.decisions(waiting.cloud, PIPELINE)) == 1
     assert asked == ["3"]
 
 

@@ -13,7 +13,7 @@ from release_world import PIPELINE, PIPELINE_YAML, World
 from sluice.catalog import keys
 from sluice.catalog.records.releases import Cause
 from sluice.domain.release import releases
-from sluice.services.views import pipelines
+from sluice.services.views import awaited
 
 ANNA, BERT = "arn:aws:iam::123456789012:user/anna", "arn:aws:iam::123456789012:user/bert"
 
@@ -45,7 +45,7 @@ def test_a_second_person_s_approval_releases_and_the_same_persons_does_not(
     world = world_of("{approvals: 2}")
     arn = world.register(1)
     assert decide(world, arn, "Approved", ANNA) == []
-    (waits,) = pipelines.awaited_decisions(world.cloud, PIPELINE)
+    (waits,) = awaited.decisions(world.cloud, PIPELINE)
     assert waits["held"] == f"1 of 2 approvals (by {ANNA})"
     assert waits["command"] == "approve reviews/1"
     assert decide(world, arn, "PendingManualApproval", ANNA) == decide(world, arn, "Approved", ANNA) == []
@@ -53,7 +53,7 @@ def test_a_second_person_s_approval_releases_and_the_same_persons_does_not(
     assert len(decide(world, arn, "Approved", BERT)) == 1
     world.run_all()
     assert world.live_version() == 1
-    assert pipelines.awaited_decisions(world.cloud, PIPELINE) == []
+    assert awaited.decisions(world.cloud, PIPELINE) == []
     assert world.events().count("approval awaited") == 2
 
 

@@ -19,7 +19,7 @@ from sluice.domain.failures import MissingError
 from sluice.events import BuildTask
 from sluice.services.build import costs
 from sluice.services.building import find_begun
-from sluice.services.views import data, pipelines, runs, stages, uploads
+from sluice.services.views import awaited, data, pipelines, runs, stages, uploads
 
 TWO_STAGES = release_world.PIPELINE_YAML.replace(
     "stages: [{name: production,", "stages: [{name: staging}, {name: production, requires_approval: true,"
@@ -50,7 +50,7 @@ def test_a_pipeline_that_was_only_pushed_has_nothing_to_show_but_itself(building
 
 def test_a_pipeline_that_is_not_there_waits_for_nobody(cloud: fakes.Cloud) -> None:
     assert pipelines.pipelines(cloud) == []
-    assert pipelines.awaited_decisions(cloud, "nobody") == []
+    assert awaited.decisions(cloud, "nobody") == []
 
 
 def test_what_is_not_there_waits_for_nothing(building: build_world.World) -> None:
@@ -195,10 +195,10 @@ def test_a_person_is_awaited_for_the_next_stage_until_they_have_taken_it_back(
     current = {"project_version": world.project_version}
     cloud.catalog.update(keys.pipeline_key(release_world.PIPELINE), current)
     arn = world.register(1)
-    (approval,) = pipelines.awaited_decisions(cloud, release_world.PIPELINE)
+    (approval,) = awaited.decisions(cloud, release_world.PIPELINE)
     assert (approval["what"], approval["command"]) == ("approval", "approve reviews/1")
     world.approve(arn)
-    (release,) = pipelines.awaited_decisions(cloud, release_world.PIPELINE)
+    (release,) = awaited.decisions(cloud, release_world.PIPELINE)
     assert (release["stage"], release["arn"]) == ("production", arn)
     taken_back = Deployment(
         release_world.PIPELINE, "production", "reviews-v1-0a0a0a0a", arn, 1, "live", "config", promoted_at="1"
@@ -209,7 +209,7 @@ def test_a_person_is_awaited_for_the_next_stage_until_they_have_taken_it_back(
     else:
         # As an older stack did.
         cloud.catalog.update(taken_back.item(), {"status": "rolled_back"})
-    assert pipelines.awaited_decisions(cloud, release_world.PIPELINE) == []
+    assert awaited.decisions(cloud, release_world.PIPELINE) == []
 
 
 @pytest.mark.parametrize("past", [10, 300])

@@ -155,7 +155,7 @@ def _check_dataset(cloud: Cloud, run: Run, version: str) -> None:
         why = "; ".join(dataset.reasons) or "it was never judged"
         raise NotStartedError(f"the data set version {version[:12]} is not valid: {why}")
     try:
-        recalled = recalling.held_in(cloud, pipeline, version)
+        recalled = recalling.held_in(cloud, pipeline, version, recalling.find(cloud, pipeline))
         known = cloud.catalog.get_all(presence.known_by(pipeline))
         changed = presence.changed_since_made(cloud, pipeline, version, known)
     except FileNotFoundError as error:

@@ -147,9 +147,9 @@ def since(found: Iterable[Recall], started_at: str) -> list[Recall]:
     return [each for each in found if each.done_at is None or each.done_at >= started_at]
 
 
-def held_in(cloud: Cloud, pipeline: str, version: str, found: Iterable[Recall] | None = None) -> list[str]:
-    """Return the keys of a data set version whose content is recalled, by the recalls `found` if given."""
-    recalled = {each.sha256 for each in (find(cloud, pipeline) if found is None else found)}
+def held_in(cloud: Cloud, pipeline: str, version: str, found: Iterable[Recall]) -> list[str]:
+    """Return the keys of a data set version whose content is recalled, by the recalls that were `found`."""
+    recalled = {each.sha256 for each in found}
     if not recalled:
         return []
     from sluice.services.data import datasets  # as above

@@ -1,6 +1,7 @@
 """Gather what commands and pages show from the whole cloud, as plain dictionaries."""
 
 from sluice.services.views import (
+    awaited,
     candidates,
     comparison,
     data,
@@ -21,6 +22,7 @@ from sluice.services.views import (
 )
 
 __all__ = [
+    "awaited",
     "candidates",
     "comparison",
     "data",

@@ -14,7 +14,7 @@ from sluice.domain.failures import MissingError
 from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.release import approving
-from sluice.services.views import ahead, gates, lineage, models, overtaken, pipelines, recalls, stages
+from sluice.services.views import ahead, awaited, gates, lineage, models, overtaken, recalls, stages
 
 
 def page(cloud: Cloud, name: str) -> dict[str, Any]:
@@ -26,7 +26,6 @@ def page(cloud: Cloud, name: str) -> dict[str, Any]:
     made, problem = _made(cloud, row["arn"])
     pipeline = package.pipeline or name.partition("/")[0]
     quorum = approving.find_quorum(cloud, package)
-    is_open = row["approval_status"] != "Rejected"
     serving = stages.stages(cloud, pipeline)
     known = cloud.catalog.get(keys.pipeline_key(pipeline))
     undecided = models.on_record(cloud, Pipeline.of(known), serving) if known else None
@@ -41,12 +40,14 @@ def page(cloud: Cloud, name: str) -> dict[str, Any]:
         "problem": problem,
         "signed": {"manifest_sha256": package.manifest_sha256, "model_sha256": package.model_sha256},
         "overtaken": overtaken.said(cloud, package),
-        "recalled": recalls.recalled_in(cloud, pipeline, package.run_id) if is_open else [],
+        "recalled": []
+        if row["approval_status"] == "Rejected"
+        else recalls.recalled_in(cloud, pipeline, package.run_id),
         "decisions": [keys.shown(each.item()) for each in approving.find_decisions(cloud, row["arn"])],
         "quorum": asdict(quorum) | {"missing": quorum.missing} if quorum else None,
         "awaited": [
             each
-            for each in pipelines.awaited_decisions(cloud, pipeline, serving, undecided)
+            for each in awaited.decisions(cloud, pipeline, serving, undecided)
             if each["arn"] == row["arn"]
         ],
         "live_on": [stage["stage"] for stage in serving if models.is_live(row, stage)],

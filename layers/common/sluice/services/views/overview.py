@@ -20,7 +20,7 @@ from sluice.domain.times import from_iso
 from sluice.ports import Cloud
 from sluice.services.release import releasing
 from sluice.services.side_by_side import on_each
-from sluice.services.views import ahead, models, notices, pipelines, runs, stages, uploads
+from sluice.services.views import ahead, awaited, models, notices, pipelines, runs, stages, uploads
 
 PAGE = 12
 _TOLD = 5
@@ -77,7 +77,7 @@ def _card(cloud: Cloud, pipeline: Pipeline, staged: Sequence[Stage], firing: lis
         "month_usd": pipeline.spent_in(month_of(from_iso(cloud.now()))),
         "stages": serving,
         "releasing": [stage["stage"] for stage in serving if stage["releasing"]],
-        "awaited": pipelines.awaited_decisions(cloud, name, serving, undecided),
+        "awaited": awaited.decisions(cloud, name, serving, undecided),
         "quarantined": len(aside),
         "more_quarantined": bool(aside) and uploads.has_more_aside(cloud, name),
         "last_run": next(iter(runs.newest(cloud, pipeline, 1)), None),

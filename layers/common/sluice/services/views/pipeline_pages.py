@@ -22,6 +22,7 @@ from sluice.services.release import deploying, releasing
 from sluice.services.side_by_side import on_each
 from sluice.services.views import (
     ahead,
+    awaited,
     batches,
     comparison,
     data,
@@ -196,7 +197,7 @@ def release_page(cloud: Cloud, pipeline: str) -> dict[str, Any]:
     return {
         "pipeline": pipeline,
         "stages": on_each(names, lambda name: _stage(cloud, pipeline, name, declared, serving)),
-        "awaited": pipelines.awaited_decisions(cloud, pipeline, [*serving.values()], undecided),
+        "awaited": awaited.decisions(cloud, pipeline, [*serving.values()], undecided),
         "last_release": stages.last_release(cloud, pipeline, found.last_release),
         "history": history.history(cloud, pipeline, limit=PROMOTIONS),
         "now": cloud.now(),

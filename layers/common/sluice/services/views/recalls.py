@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sluice.catalog import keys
 from sluice.catalog.records.recalls import Recall
-from sluice.catalog.records.releases import Package
+from sluice.catalog.records.releases import PENDING, Package
 from sluice.domain.failures import MissingError
+from sluice.domain.release import packages
 from sluice.ports import Cloud
 from sluice.services import building
 from sluice.services.data import datasets, recalling, tracing
@@ -86,14 +87,30 @@ def recalled_since(cloud: Cloud, pipeline: str, run_id: str | None, found: Seque
     return [*dict.fromkeys(each.key for each in sorted(later, key=lambda each: each.at))]
 
 
-def recalls(cloud: Cloud, pipeline: str, found: Sequence[Recall] | None = None) -> list[dict[str, Any]]:
+def recalls(cloud: Cloud, found: Iterable[Recall]) -> list[dict[str, Any]]:
     """List recalls that ask something of a person: no model was built without it, or that one waits."""
     rows: dict[str, dict[str, Any]] = {}
-    for recall in recalling.find(cloud, pipeline) if found is None else found:
+    for recall in found:
         if _is_open(cloud, recall):
             row = rows.setdefault(recall.request_id, _described(cloud, recall))
             row["contents"].append(recall.sha256)
     return sorted(rows.values(), key=lambda row: str(row["at"]))
+
+
+def unsettled(found: Iterable[Recall], newest: Iterable[Mapping[str, Any]]) -> list[Recall]:
+    """Return recalls but for those whose model came before an approved one, which is without the object too.
+
+    `newest` are versions as `models.undecided` lists them.
+    """
+    decided = next((row for row in newest if row["approval_status"] != PENDING), None)
+    if decided is None or decided["approval_status"] != "Approved":
+        return [*found]
+    group, version = decided["group"], decided["version"]
+    return [each for each in found if not _is_before(each.package_arn, group, version)]
+
+
+def _is_before(arn: str | None, group: str, version: int) -> bool:
+    return arn is not None and packages.group_of(arn) == group and int(arn.rpartition("/")[2]) < version
 
 
 def _is_open(cloud: Cloud, recall: Recall) -> bool:
