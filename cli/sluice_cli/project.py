@@ -25,7 +25,7 @@ from sluice.domain.config import PipelineConfig, gate_rules
 from sluice.domain.release import alarms
 from sluice.domain.times import from_iso, to_iso
 from sluice.services import building
-from sluice.services.build import deciding
+from sluice.services.build import budgets
 from sluice.services.release import guarding
 from sluice.services.views import data
 from sluice_cli import git, local_images, scripts, uploads
@@ -210,7 +210,7 @@ def held_by_budget(target: Target, pipeline: str) -> str | None:
     state = building.find_pipeline(target.cloud, pipeline)
     if state is None or not state.project_version:
         return None
-    held = deciding.budget_wait(target.cloud, state, from_iso(target.cloud.now()))
+    held = budgets.wait(target.cloud, state, from_iso(target.cloud.now()))
     return f"no run starts before {to_iso(held.time)}: {held.reason}" if held else None
 
 

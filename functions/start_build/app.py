@@ -11,7 +11,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice import wiring
-from sluice.catalog.changes import Put, builds, recalls
+from sluice.catalog.changes import builds, recalls
 from sluice.catalog.records.builds import Pipeline, Project, Run
 from sluice.domain import actors, names
 from sluice.domain.build.governor import StartBuild, WaitUntil
@@ -20,10 +20,9 @@ from sluice.events import BuildRequest, BuildRequestBatch, event_parser
 from sluice.observability import logger
 from sluice.ports import Cloud
 from sluice.services import building
-from sluice.services.build import deciding, launching
+from sluice.services.build import budgets, deciding, launching
 from sluice.services.build.deciding import Outlook
 from sluice.services.data import batching
-from sluice.services.timeline import noting
 
 # A log line names so many incomplete batches.
 _SHOWN = 5
@@ -75,28 +74,7 @@ def _consider(cloud: Cloud, pipeline: str, awaited: Collection[str | None]) -> N
     elif isinstance(decision, WaitUntil):
         batching.ask_later(cloud, pipeline, math.ceil((decision.time - now).total_seconds()))
         if decision.is_budget:
-            _tell_budget(cloud, state, decision)
-
-
-def _tell_budget(cloud: Cloud, pipeline: Pipeline, decision: WaitUntil) -> None:
-    """Announce and note once that builds wait for their budget, and until when."""
-    until, now = to_iso(decision.time), cloud.now()
-    if pipeline.budget_told == until:
-        return
-    from sluice.services import announcing  # hardly any decision ends so, and all would load it
-
-    announcing.budget_reached(cloud, pipeline.name, decision.reason, until, now)
-    noted = noting(pipeline.name, now, pipeline.name, "builds held", f"{decision.reason}; until {until}")
-    cloud.catalog.apply(builds.tell_budget(pipeline, until), noted)
-
-
-def _noting_budget(pipeline: Pipeline, at: str) -> list[Put]:
-    """Return the entry that builds wait for their budget no longer, if it was told that they do."""
-    if pipeline.budget_told is None:
-        return []
-    # Another budget may have let them go before.
-    ended_at = min(pipeline.budget_told, at)
-    return [noting(pipeline.name, ended_at, pipeline.name, "builds no longer held", "the budget has room")]
+            budgets.tell(cloud, state, decision)
 
 
 def _log(pipeline: str, outlook: Outlook) -> None:
@@ -124,7 +102,7 @@ def _start(cloud: Cloud, pipeline: Pipeline, project: Project, decision: StartBu
     # What somebody asked for is not skipped, though the data may be those of the last build.
     actor = actors.of_cause(decision.reason)
     run = Run(pipeline.name, run_id, "running", version, at, cause=decision.reason, actor=actor)
-    if cloud.catalog.apply(claim, builds.start_run(run), *_noting_budget(pipeline, at)):
+    if cloud.catalog.apply(claim, builds.start_run(run), *budgets.noting_end(pipeline, at)):
         launching.execute(cloud, run, project)
 
 

@@ -70,13 +70,18 @@ def test_a_new_month_starts_at_nothing(world: World) -> None:
     assert world.pipeline["spent_usd"] == world.catalog_run(SECOND)["cost_usd"]
 
 
-def test_a_used_up_budget_holds_the_next_build_back_and_says_so(world: World) -> None:
+def use_up(world: World) -> None:
+    """Let a run use up the month's budget, and the next upload ask for another."""
     limited(world, 0.04)
     assert world.build("a.csv") == "registered"
     world.later(hours=1)
     world.upload("b.csv", b"x,y\n3,1\n")
     world.later(seconds=61)
     world.ask()
+
+
+def test_a_used_up_budget_holds_the_next_build_back_and_says_so(world: World) -> None:
+    use_up(world)
     assert world.pipeline.get("in_flight") is None
     status = pipelines.status(world.cloud, "reviews")
     assert "monthly budget of $0.04" in status["costs"]["held_back"]
@@ -91,12 +96,7 @@ def test_the_timeline_says_once_that_a_budget_holds_builds_and_when_that_ended(
         found = timeline.entries(world.cloud, "reviews")
         return [(each["at"], each["event"], each["detail"]) for each in found if "builds " in each["event"]]
 
-    limited(world, 0.04)
-    assert world.build("a.csv") == "registered"
-    world.later(hours=1)
-    world.upload("b.csv", b"x,y\n3,1\n")
-    world.later(seconds=61)
-    world.ask()
+    use_up(world)
     (held,) = noted()
     assert (held[0], held[1]) == (world.cloud.now(), "builds held")
     assert held[2].startswith("monthly budget of $0.04: ")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sluice.catalog.records.arrivals import Arrival
     from sluice.catalog.records.builds import Pipeline, Project
-    from sluice.domain.build.governor import Decision, WaitUntil
+    from sluice.domain.build.governor import Decision
     from sluice.domain.data.batches import Batch
     from sluice.ports import Cloud
 
@@ -36,12 +36,6 @@ class Outlook:
     incomplete: Sequence[Batch]
     project: Project
     deleted: Sequence[str] = ()
-
-
-def budget_wait(cloud: Cloud, pipeline: Pipeline, now: datetime) -> WaitUntil | None:
-    """Return until when a budget holds back what the data of a pipeline would start; None if none does."""
-    project = building.find_project(cloud, pipeline.name, pipeline.project_version)
-    return governor.budget_wait(pipeline, governor.Policy.of(config.restore(project.config)), now)
 
 
 def decide(cloud: Cloud, pipeline: Pipeline, now: datetime, *, tells_overwritten: bool = False) -> Outlook:
