@@ -354,21 +354,9 @@ def test_batches_show_what_scores_what_waits_and_what_went_wrong(released: relea
     assert (twin["package_version"], len(twin["transforms"]), len(twin["waiting"])) == (1, 20, 1)
 
 
-def test_what_the_next_run_costs_and_what_a_budget_holds_is_told(
-    cloud: fakes.Cloud, invoke: build_world.Invoke
-) -> None:
-    world = build_world.World(cloud, invoke)
-    world.push(pipeline=build_world.PIPELINE_YAML.replace("daily_budget: 5", "daily_budget: 1").encode())
-    assert world.build("a.csv") == "registered"
-    world.upload("b.csv", b"x,y\n3,1\n")
-    world.later(hours=1)
-    world.ask()
-    shown = page(cloud, f"/pipelines/{BUILDS}").words
+def test_what_the_next_run_costs_is_said_of_one_that_computes_every_step(built: build_world.World) -> None:
+    shown = page(built.cloud, f"/pipelines/{BUILDS}").words
     assert re.search(r"next run ?about \$[0-9.]+ if it computes every step", shown)
-    assert "builds held" in shown
-    world.later(days=1)
-    world.ask()
-    assert "builds no longer held" in page(cloud, f"/pipelines/{BUILDS}").words
 
 
 def test_a_recall_that_nothing_was_trained_without_is_among_what_waits(built: build_world.World) -> None:
