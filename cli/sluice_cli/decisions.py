@@ -217,7 +217,7 @@ def follow(target: Target, result: dict[str, Any], say: Say) -> dict[str, Any] |
         if quorum is not None and not quorum.is_reached:
             result["note"] = f"{quorum.missing}: another person must approve it too"
             return None
-        release_id = releases.of_approval(decided)
+        release_id = releases.id_of_approval(decided)
     elif "release_id" in result:
         release_id = result["release_id"]
     else:
@@ -293,7 +293,7 @@ def _decide(target: Target, arn: str, status: str, reason: str) -> None:
 
 def _under_way(target: Target, seen: Package) -> str | None:
     """Return the version's release under way, if any."""
-    decided = releases.of_approval(seen)
+    decided = releases.id_of_approval(seen)
     running = [Release.of(item) for item in target.catalog.listing(keys.RUNNING_RELEASES)]
     for release in running:
         is_its = release.release_id == decided or release.package_arn == seen.arn

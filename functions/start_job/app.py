@@ -222,6 +222,7 @@ def _step(
 
 
 def _whose_role(wanted: WantedJob, kind: JobKind, placement: Placement) -> str | None:
+    """Return whose role the job has on SageMaker, as steps note it; None on Lambda and of an execution."""
     if placement.room is not None or kind == "pipeline_execution":
         return None
     return jobs.role_of(wanted.build, wanted.task.step)[0]

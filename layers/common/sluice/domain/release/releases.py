@@ -87,7 +87,7 @@ def approval_request(
     """Make the one request for a release that follows from an approval."""
     return Request(
         pipeline=pipeline,
-        release_id=_of_approval(pipeline, package_arn, package_version, epoch),
+        release_id=_id_of_approval(pipeline, package_arn, package_version, epoch),
         cause="approval",
         package_arn=package_arn,
         actor=actor,
@@ -95,12 +95,12 @@ def approval_request(
     )
 
 
-def of_approval(package: Package) -> str:
+def id_of_approval(package: Package) -> str:
     """Return the id of the release that follows from the last decision about a package, if it approves."""
-    return _of_approval(str(package.pipeline), package.arn, package.version, package.epoch)
+    return _id_of_approval(str(package.pipeline), package.arn, package.version, package.epoch)
 
 
-def _of_approval(pipeline: str, arn: str, version: int, epoch: int) -> str:
+def _id_of_approval(pipeline: str, arn: str, version: int, epoch: int) -> str:
     return names.release_id(pipeline, version, f"approval#{arn}#{epoch}")
 
 

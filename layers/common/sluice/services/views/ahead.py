@@ -74,7 +74,7 @@ def _approved_releases(found: Sequence[Package], deployed: Sequence[Deployment])
     approved = [
         each for each in found if each.status == "Approved" and each.pipeline and each.arn not in live
     ]
-    return [keys.release_key(str(each.pipeline), releases.of_approval(each)) for each in approved]
+    return [keys.release_key(str(each.pipeline), releases.id_of_approval(each)) for each in approved]
 
 
 def _read_packages(

@@ -56,7 +56,7 @@ def _held(cloud: Cloud, row: dict[str, Any], serving: list[dict[str, Any]]) -> s
 def _refused(cloud: Cloud, package: Package, serving: list[dict[str, Any]]) -> str | None:
     """Say why the release of an approval was refused, if the version never served since, nor will soon."""
     pipeline = package.pipeline
-    release = releasing.find_release(cloud, pipeline, releases.of_approval(package)) if pipeline else None
+    release = releasing.find_release(cloud, pipeline, releases.id_of_approval(package)) if pipeline else None
     if release is None or release.status != "refused":
         return None
     if any(_is_coming(cloud, package, stage) for stage in serving):
