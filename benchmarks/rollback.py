@@ -23,7 +23,7 @@ from typing import Any
 from figures import Figure, arguments, report
 from loop import deployed_stack, ended_execution
 from sluice.services.views import stages
-from sluice_cli import decisions, log_streams, project, waiting
+from sluice_cli import log_streams, project, stage_releases, waiting
 from sluice_cli.target import REPOSITORY, Target
 
 PROJECT = REPOSITORY / "tests/e2e/tiny"
@@ -106,7 +106,7 @@ def trial(target: Target, arn: str) -> Trial:
 
 def release_again(target: Target, arn: str) -> None:
     command = {"package_arn": arn, "stages": [STAGE], "reason": "a drill"}
-    again = decisions.start_release(target, PIPELINE, int(arn.rpartition("/")[2]), command)
+    again = stage_releases.start_release(target, PIPELINE, int(arn.rpartition("/")[2]), command)
     released(waiting.this_release_end(target, PIPELINE, again))
 
 

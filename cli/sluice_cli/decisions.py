@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import uuid
 from datetime import timedelta
 from typing import Any
 
 from sluice.catalog import keys
-from sluice.catalog.records.builds import Project
 from sluice.catalog.records.releases import PENDING, Package, Recovery, Release
-from sluice.domain import actors, config, names
-from sluice.domain.release import holds, packages, recoveries, releases
-from sluice.domain.release.holds import Hold
+from sluice.domain import actors
+from sluice.domain.release import packages, recoveries, releases
 from sluice.domain.times import from_iso
-from sluice.services import building
-from sluice.services.release import approving, deploying, releasing
+from sluice.services.release import approving, releasing
 from sluice.services.views import stages
-from sluice_cli import waiting
-from sluice_cli.errors import EXIT_REJECTED, CommandError, unknown
+from sluice_cli import versions, waiting
+from sluice_cli.errors import CommandError
 from sluice_cli.target import Target
+from sluice_cli.versions import APPROVED, REJECTED
 from sluice_cli.waiting import Say
 
-APPROVED, REJECTED = "Approved", "Rejected"
 HEARD_S = 900
 ROLLED_BACK_S = 3600
-
-
-def own_package(target: Target, arn: str) -> Package:
-    """Return the catalog's item of a version that a run of this stack registered."""
-    found = _find_package(target, arn)
-    if found is None or found.pipeline is None:
-        raise CommandError(f"{arn} was not registered by this stack, so nothing will be released")
-    return found
-
-
-def _find_package(target: Target, arn: str) -> Package | None:
-    item = target.catalog.get(keys.package_key(arn))
-    return Package.of(item) if item else None
 
 
 def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
@@ -46,12 +28,12 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
     The result holds `release_id` of a release under way, or `after_epoch`, the epoch after which a decision
     leads to a release, or neither, and then the reason in `note`.
     """
-    seen, result = own_package(target, arn), {"model_package_arn": arn, "status": APPROVED}
+    seen, result = versions.own_package(target, arn), {"model_package_arn": arn, "status": APPROVED}
     if note := _own_approval_stands(target, arn, seen):
         return {**result, "note": note}
     awaited = {**result, "after_epoch": seen.epoch}
     pinned = _pinned_before(target, seen)
-    if _status(target, arn) != APPROVED:
+    if versions.status(target, arn) != APPROVED:
         _decide(target, arn, APPROVED, reason)
         return {**awaited, "note": f"it is not released: {pinned}"} if pinned else awaited
     if seen.status != APPROVED:
@@ -63,7 +45,7 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
         return {**result, "note": f"{before}, and is live on {live_on}: nothing to release"}
     if pinned:
         return {**result, "note": f"{before}, and is not released: {pinned}"}
-    is_back = any(_is(row, "held") for row in _serving(target, seen))
+    is_back = any(versions.is_held(row) for row in versions.serving(target, seen))
     why = "serves only by an automatic rollback" if is_back else "is not live"
     say(f"{before}, and {why}: the approval is withdrawn and given anew")
     _decide(target, arn, PENDING, "")
@@ -80,62 +62,10 @@ def _decided_before(target: Target, seen: Package) -> str:
     return f"{name} was {done} before" + (f", at {found.decided_at} by {found.approver}" if found else "")
 
 
-def release_to(target: Target, arn: str, stage: str, reason: str) -> dict[str, Any]:
-    """Release an approved version to a stage, unless it serves there, or is on its way.
-
-    The result holds `release_id` of a release under way, or, if there is nothing to release, only a `note`.
-    Raises CommandError if the version is not approved, has no such stage, or if another is pinned there.
-    """
-    check_stage(target, arn, stage)
-    package, result = own_package(target, arn), {"model_package_arn": arn, "status": APPROVED}
-    name, pipeline = packages.name_of(target.stack, package), str(package.pipeline)
-    quorum = approving.find_quorum(target.cloud, package)
-    if (status := _status(target, arn)) != APPROVED or (quorum and not quorum.is_reached):
-        said = f"has {quorum.missing}" if quorum and status == APPROVED else f"is {status}"
-        raise CommandError(
-            f"{name} {said}, and a stage is for what was approved",
-            hint=f"`sluice approve {name}` approves it.",
-            exit_code=EXIT_REJECTED,
-        )
-    if release_id := _coming(target, package).get(stage):
-        return {**result, "release_id": release_id, "note": f"{release_id} is under way to {stage} already"}
-    for row in _settled(target, package):
-        if row["stage"] == stage:
-            serves = (
-                f"{name} is live on {stage} since {row['promoted_at']}{_released_by(target, pipeline, row)}"
-            )
-            return {**result, "note": f"{serves}: nothing to release"}
-    refuse_pinned(target, pipeline, stage)
-    command = {"package_arn": arn, "stages": [stage], "reason": reason}
-    return {**result, "release_id": start_release(target, pipeline, package.version, command)}
-
-
-def _settled(target: Target, package: Package) -> list[dict[str, Any]]:
-    """Return the stages where a version is live, and where a release of it would change nothing."""
-    rows = _serving(target, package)
-    # What is being released there would replace it.
-    return [row for row in rows if not (_is(row, "held") or row["deviation"] or row["releasing"])]
-
-
-def _released_by(target: Target, pipeline: str, row: dict[str, Any]) -> str:
-    found = releasing.find_release(target.cloud, pipeline, row["live"])
-    return f", released by {found.actor}" if found else ""
-
-
-def already_released(target: Target, arn: str, stage: str | None, release: dict[str, Any]) -> str | None:
-    """Name the release that was quicker than one that was refused, if the version serves by it."""
-    if release["status"] != "refused":
-        return None
-    package = own_package(target, arn)
-    wanted = {stage} if stage else set(_wanted(target, package))
-    live = {row["stage"]: str(row["live"]) for row in _settled(target, package)}
-    return live[min(wanted)] if wanted and wanted <= set(live) else None
-
-
 def _own_approval_stands(target: Target, arn: str, seen: Package) -> str | None:
     """Say so if the caller approved a version that awaits other people: nobody counts twice."""
     quorum = approving.find_quorum(target.cloud, seen)
-    if quorum is None or quorum.is_reached or _status(target, arn) != APPROVED:
+    if quorum is None or quorum.is_reached or versions.status(target, arn) != APPROVED:
         return None
     caller = actors.person(target.call("sts", "get_caller_identity")["Arn"])
     if caller not in {actors.person(each) for each in quorum.by}:
@@ -150,11 +80,11 @@ def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
     `approve` does.
     """
     result = {"model_package_arn": arn, "status": REJECTED}
-    package = _find_package(target, arn)
-    serving = {row["stage"]: row["live"] for row in _serving(target, package)} if package else {}
-    coming = _coming(target, package) if package else {}
+    package = versions.find_package(target, arn)
+    serving = {row["stage"]: row["live"] for row in versions.serving(target, package)} if package else {}
+    coming = versions.coming(target, package) if package else {}
     awaited = {"serving": {**serving, **coming}} if package and package.pipeline else {}
-    if _status(target, arn) != REJECTED:
+    if versions.status(target, arn) != REJECTED:
         _decide(target, arn, REJECTED, reason)
         return {**result, **awaited, "after_epoch": package.epoch if package else 0}
     is_heard = package is not None and package.status == REJECTED
@@ -167,50 +97,9 @@ def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
     return {**result, **awaited, "after_epoch": epoch - is_heard, "note": note}
 
 
-def roll_back(target: Target, pipeline: str, row: dict[str, Any], reason: str) -> dict[str, Any]:
-    """Take back the release that a stage's `row` calls live, unless that is under way.
-
-    Naming it keeps a command that is repeated from rolling back further.
-    """
-    if row["takes_back"] is not None and row["takes_back"] == row["live_version"]:
-        found = releasing.find_release(target.cloud, pipeline, row["releasing"])
-        by = f" since {found.started_at}, by {found.actor}" if found else ""
-        note = f"{row['releasing']} takes it back already{by}"
-        return {"release_id": row["releasing"], "note": note}
-    command = {"stage": row["stage"], "rolls_back": row["live"], "reason": reason}
-    return {"release_id": start_release(target, pipeline, row["live_version"] or 0, command)}
-
-
-def already_rolled_back(
-    target: Target, pipeline: str, row: dict[str, Any], release: dict[str, Any]
-) -> str | None:
-    """Name the rollback that was quicker than one that was refused; `row` is the stage's before both."""
-    if release["status"] != "refused" or row["live"] is None:
-        return None
-    taken = deploying.find_deployment(target.cloud, pipeline, row["stage"], row["live"])
-    found = releasing.find_stage(target.cloud, pipeline, row["stage"])
-    return found.live if found and taken and taken.status == "rolled_back" else None
-
-
-def start_release(target: Target, pipeline: str, version: int, command: dict[str, Any]) -> str:
-    """Start a release by command, with an id of its own; returns the id."""
-    named = names.release_id if "package_arn" in command else names.rollback_id
-    release_id = named(pipeline, version, f"command#{uuid.uuid4()}")
-    actor = target.call("sts", "get_caller_identity")["Arn"]
-    request = {"pipeline": pipeline, "release_id": release_id, "cause": "command", "actor": actor, **command}
-    target.call(
-        "stepfunctions",
-        "start_execution",
-        stateMachineArn=target.outputs["ReleaseModelStateMachineArn"],
-        name=release_id,
-        input=json.dumps(request),
-    )
-    return release_id
-
-
 def follow(target: Target, result: dict[str, Any], say: Say) -> dict[str, Any] | None:
     """Wait for the end of the release that a result of `approve` leads to; None if it leads to none."""
-    pipeline = str(own_package(target, result["model_package_arn"]).pipeline)
+    pipeline = str(versions.own_package(target, result["model_package_arn"]).pipeline)
     if "after_epoch" in result:
         decided = _decision_after(target, result["model_package_arn"], result["after_epoch"])
         quorum = approving.find_quorum(target.cloud, decided)
@@ -224,18 +113,6 @@ def follow(target: Target, result: dict[str, Any], say: Say) -> dict[str, Any] |
         return None
     say(release_id)
     return waiting.this_release_end(target, pipeline, release_id)
-
-
-def _coming(target: Target, package: Package) -> dict[str, str]:
-    """Return the release that is bringing a version to a stage, by the stage."""
-    found = releasing.find_stages(target.cloud, package.pipeline) if package.pipeline else []
-    trying = [
-        deploying.find_deployment(target.cloud, stage.pipeline, stage.name, stage.releasing)
-        for stage in found
-    ]
-    return {
-        each.stage: each.release_id for each in trying if each and each.is_of(package.arn, package.run_id)
-    }
 
 
 def follow_rejection(target: Target, result: dict[str, Any], say: Say) -> list[dict[str, Any]]:
@@ -279,11 +156,6 @@ def _rolled_back(target: Target, rejected: Package, stage: str, live: str, say: 
     return waiting.this_release_end(target, pipeline, waiting.until(look, timeout_s=ROLLED_BACK_S, what=what))
 
 
-def _status(target: Target, arn: str) -> str:
-    described = target.call("sagemaker", "describe_model_package", ModelPackageName=arn)
-    return str(described["ModelApprovalStatus"])
-
-
 def _decide(target: Target, arn: str, status: str, reason: str) -> None:
     description = {"ApprovalDescription": reason} if reason else {}
     target.call(
@@ -312,71 +184,26 @@ def _is_starting(target: Target, seen: Package, release_id: str) -> bool:
     return from_iso(target.cloud.now()) - from_iso(found.decided_at) < timedelta(seconds=HEARD_S)
 
 
-def _serving(target: Target, package: Package) -> list[dict[str, Any]]:
-    """Return the stages where the catalog calls the version live and an endpoint exists, if one should."""
-    rows = stages.stages(target.cloud, package.pipeline) if package.pipeline else []
-    return [
-        row
-        for row in rows
-        if row["live_package_arn"] == package.arn
-        and row["run_id"] in (None, package.run_id)
-        and (row["is_batch"] or stages.endpoint_status(target.cloud, row["endpoint_name"]) != "missing")
-    ]
-
-
 def _served_by(target: Target, package: Package) -> str | None:
     """Name the stages that an approval releases to, if the version is live on all of them."""
     # Where an automatic rollback put it back, a person releases it once more.
-    live = [row["stage"] for row in _serving(target, package) if not _is(row, "held")]
-    wanted = _wanted(target, package) or live
+    live = [row["stage"] for row in versions.serving(target, package) if not versions.is_held(row)]
+    wanted = versions.wanted(target, package) or live
     return ", ".join(wanted) if live and set(wanted) <= set(live) else None
 
 
 def _pinned_before(target: Target, package: Package) -> str | None:
     """Say so if the first stage that an approval would release to is pinned to another version."""
-    live = {row["stage"] for row in _serving(target, package)}
+    live = {row["stage"] for row in versions.serving(target, package)}
     rows = {row["stage"]: row for row in stages.stages(target.cloud, str(package.pipeline))}
-    pending = [name for name in _wanted(target, package) if name not in live]
+    pending = [name for name in versions.wanted(target, package) if name not in live]
     row = rows.get(pending[0]) if pending else None
-    return holds.refusal(row["stage"], Hold(**row["hold"])) if row and _is(row, "pinned") else None
-
-
-def check_stage(target: Target, arn: str, stage: str) -> None:
-    """Raise CommandError, which lists them, if the project that trained a version has no such stage."""
-    package = own_package(target, arn)
-    run = building.find_run(target.cloud, str(package.pipeline), str(package.run_id))
-    listed = [each.name for each in building.config_of(target.cloud, run).release.stages] if run else [stage]
-    if stage not in listed:
-        problem = f"the project of {package.pipeline} v{package.version} has no stage {stage!r}"
-        raise unknown(problem, stage, listed, f"Stages: {', '.join(listed)}.")
-
-
-def refuse_pinned(target: Target, pipeline: str, stage: str) -> None:
-    """Raise CommandError if what serves on a stage is pinned: a release there would be refused."""
-    for row in stages.stages(target.cloud, pipeline):
-        if row["stage"] == stage and _is(row, "pinned"):
-            raise CommandError(holds.refusal(stage, Hold(**row["hold"])), exit_code=EXIT_REJECTED)
-
-
-def _is(row: dict[str, Any], why: str) -> bool:
-    return row["hold"] is not None and row["hold"]["why"] == why
-
-
-def _wanted(target: Target, package: Package) -> list[str]:
-    """Return the stages that an approval of the version releases to, by the project that trained it."""
-    pipeline = str(package.pipeline)
-    run = building.find_run(target.cloud, pipeline, str(package.run_id))
-    version = run.project_version if run else None
-    project = target.catalog.get(keys.project_key(pipeline, version)) if version else None
-    if project is None:
-        return []
-    listed = releases.planned_stages(config.restore(Project.of(project).config).release, None)
-    return [stage.name for stage in listed]
+    return versions.refusal(row) if row else None
 
 
 def _until_withdrawn(target: Target, arn: str, epoch: int) -> None:
     def look() -> bool | None:
-        return True if own_package(target, arn).epoch > epoch else None
+        return True if versions.own_package(target, arn).epoch > epoch else None
 
     waiting.until(look, timeout_s=HEARD_S, what="the stack to hear that the approval was withdrawn")
 
@@ -385,7 +212,7 @@ def _decision_after(target: Target, arn: str, epoch: int, status: str = APPROVED
     """Wait for the decision after an epoch; raises CommandError if somebody decided otherwise."""
 
     def look() -> Package | None:
-        seen = own_package(target, arn)
+        seen = versions.own_package(target, arn)
         return seen if seen.epoch > epoch and not seen.is_unfinished else None
 
     noun = "approval" if status == APPROVED else "rejection"

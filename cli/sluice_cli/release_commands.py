@@ -12,7 +12,7 @@ from sluice.domain import failures, wording
 from sluice.domain.release import scaling
 from sluice.services import views
 from sluice.services.data import recalling
-from sluice_cli import decisions, lookup, retiring, waiting
+from sluice_cli import decisions, lookup, retiring, stage_releases, versions, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, Wait, example, hint_more, show
 from sluice_cli.output import age, err, escape, hint, lasting, out, print_table, styled
@@ -130,20 +130,20 @@ def approve(
     """
     target = context.obj.target()
     arn = lookup.model_arn(target, model)
-    package = decisions.own_package(target, arn)
+    package = versions.own_package(target, arn)
     pipeline = str(package.pipeline)
     with err.status("approving") as status:
         if stage is None:
             result = decisions.approve(target, arn, reason, status.update)
         else:
-            result = decisions.release_to(target, arn, stage, reason or "sluice approve --stage")
+            result = stage_releases.release_to(target, arn, stage, reason or "sluice approve --stage")
         result["model"] = views.models.model_name(target.cloud, pipeline, arn)
         result["recalled"] = views.recalls.recalled_in(target.cloud, pipeline, package.run_id)
         if wait:
             status.update("waiting for the release")
             result["release"] = decisions.follow(target, result, status.update)
             if result["release"]:
-                quicker = decisions.already_released(target, arn, stage, result["release"])
+                quicker = stage_releases.already_released(target, arn, stage, result["release"])
                 _take_the_quicker(target, pipeline, result, quicker)
     finish_decision(result, as_json, _next_step(target, pipeline, arn, result.get("release") or {}))
 
@@ -195,7 +195,7 @@ def reject(
     with err.status("rejecting") as status:
         result = decisions.reject(target, arn, reason)
         if "serving" in result:
-            pipeline = str(decisions.own_package(target, arn).pipeline)
+            pipeline = str(versions.own_package(target, arn).pipeline)
             result["model"] = views.models.model_name(target.cloud, pipeline, arn)
         if wait:
             status.update("waiting for what serves in its place")
@@ -209,7 +209,7 @@ def _after_rejection(target: Target, arn: str, result: dict[str, Any]) -> str:
     """Name what shows who serves in place of a rejected version."""
     if "serving" not in result:
         return "next: `sluice status` shows what serves; no run of this stack registered that version"
-    pipeline = str(decisions.own_package(target, arn).pipeline)
+    pipeline = str(versions.own_package(target, arn).pipeline)
     if result["serving"]:
         stage = next(iter(result["serving"]))
         if any(each["status"] != "released" for each in result.get("releases", ())):
@@ -236,12 +236,12 @@ def rollback(
     target = context.obj.target()
     name = lookup.the_pipeline(target, pipeline)
     live = lookup.stage_row(target, name, stage)
-    result = decisions.roll_back(target, name, live, reason or "sluice rollback")
+    result = stage_releases.roll_back(target, name, live, reason or "sluice rollback")
     result |= {"status": "started", "takes_back": live["live_version"]}
     if wait:
         with err.status(f"waiting for {result['release_id']}"):
             result["release"] = waiting.this_release_end(target, name, result["release_id"])
-        quicker = decisions.already_rolled_back(target, name, live, result["release"])
+        quicker = stage_releases.already_rolled_back(target, name, live, result["release"])
         _take_the_quicker(target, name, result, quicker)
     finish_decision(result, as_json, f"next: `sluice status {name}` shows the release")
 

@@ -13,7 +13,7 @@ from sluice.domain.locations import Locations
 from sluice.domain.release import signatures
 from sluice.domain.release.errors import NotRegisteredYetError, ReleaseRefusedError
 from sluice.services.release import model_packages, signing
-from sluice_cli import decisions, lookup
+from sluice_cli import lookup, versions
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
 from sluice_cli.output import err, escape, hint, out
@@ -47,7 +47,7 @@ def sign(
     private = _load(a_file(key))
     target = context.obj.target()
     arn = lookup.model_arn(target, model)
-    pipeline = str(decisions.own_package(target, arn).pipeline)
+    pipeline = str(versions.own_package(target, arn).pipeline)
     with err.status("reading what is signed"):
         package, files = _read(target, pipeline, arn)
     public_pem, public_der = _public(private)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sluice_cli import data_release, decisions, lookup, pinning, starting, stopping
+from sluice_cli import data_release, decisions, lookup, pinning, stage_releases, starting, stopping
 from sluice_cli.errors import EXIT_USAGE, CommandError
 from sluice_cli.target import Target
 
@@ -26,7 +26,7 @@ def _reject(target: Target, form: Form) -> str:
 def _release(target: Target, form: Form) -> str:
     """Release an approved version to a stage that waits for a person."""
     arn = lookup.model_arn(target, form["model"])
-    result = decisions.release_to(target, arn, form["stage"], form["reason"])
+    result = stage_releases.release_to(target, arn, form["stage"], form["reason"])
     begun = f"{form['model']} is being released to {form['stage']} ({result.get('release_id')})."
     return result.get("note") or begun
 
@@ -38,7 +38,7 @@ def _roll_back(target: Target, form: Form) -> str:
     if row["live"] != form["rolls_back"]:
         serves = f"v{row['live_version']}" if row["live"] else "nothing"
         raise CommandError(f"{stage} serves {serves} by now, so nothing was rolled back")
-    result = decisions.roll_back(target, pipeline, row, form["reason"])
+    result = stage_releases.roll_back(target, pipeline, row, form["reason"])
     begun = f"{stage} is being rolled back from v{form['version']} ({result['release_id']})."
     return result.get("note") or begun
 

@@ -16,7 +16,7 @@ from sluice.catalog import keys
 from sluice.catalog.records.releases import Package, Release
 from sluice.services import views
 from sluice.services.views import awaited
-from sluice_cli import decisions, lookup, main, options, serving_commands, waiting
+from sluice_cli import decisions, lookup, main, options, serving_commands, stage_releases, versions, waiting
 from sluice_cli.console import acts
 from sluice_cli.errors import CommandError
 
@@ -219,8 +219,8 @@ def test_what_serves_only_until_another_version_is_there_is_released_after_that(
 ) -> None:
     arn = serving(stack, 1)
     stack.world.plan(registered(stack, 2))
-    monkeypatch.setattr(decisions, "start_release", lambda *_: "reviews-v1-0a1b2c3d")
-    result = decisions.release_to(stack, arn, "production", "")  # type: ignore[arg-type]
+    monkeypatch.setattr(stage_releases, "start_release", lambda *_: "reviews-v1-0a1b2c3d")
+    result = stage_releases.release_to(stack, arn, "production", "")  # type: ignore[arg-type]
     assert (result["release_id"], result.get("note")) == ("reviews-v1-0a1b2c3d", None)
 
 
@@ -253,8 +253,8 @@ def test_a_release_that_another_command_was_quicker_with_counts_as_done(
     arn = registered(stack)
     run(APPROVE, arn)
     # What this terminal saw was before that.
-    see, seen = decisions._settled, iter([list[Any]()])
-    monkeypatch.setattr(decisions, "_settled", lambda *given: next(seen, see(*given)))
+    see, seen = versions.settled, iter([list[Any]()])
+    monkeypatch.setattr(versions, "settled", lambda *given: next(seen, see(*given)))
     code, result = on_stage(stack, arn)
     assert (code, result["release"]["status"]) == (0, "released")
     assert result["release"]["release_id"] == stack.world.stage()["live"]
@@ -319,16 +319,14 @@ def test_a_decision_of_somebody_else_meanwhile_ends_the_wait(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arn = registered(stack)
-    monkeypatch.setattr(decisions, "_status", lambda target, arn: "PendingManualApproval")
+    monkeypatch.setattr(versions, "status", lambda target, arn: "PendingManualApproval")
     monkeypatch.setattr(decisions, "_decide", lambda target, arn, status, reason: None)
     stack.catalog.update(
         keys.package_key(arn), {"approval_status": "Rejected", "approval_epoch": 1, "acted_epoch": 1}
     )
-    seen = decisions.own_package
+    seen = versions.own_package
     answers = iter([Package(arn, pipeline=PIPELINE)] * 2)
-    monkeypatch.setattr(
-        decisions, "own_package", lambda target, arn: next(answers, None) or seen(target, arn)
-    )
+    monkeypatch.setattr(versions, "own_package", lambda target, arn: next(answers, None) or seen(target, arn))
     result = CliRunner().invoke(main.app, [*APPROVE, arn])
     assert "the version is Rejected by now" in str(result.exception)
 

@@ -20,7 +20,7 @@ import fakes
 from command_world import Stack
 from release_world import PIPELINE, Invoke, World
 from sluice.adapters.signatures import EllipticKeys
-from sluice_cli import decisions, lookup, main, sign_commands
+from sluice_cli import lookup, main, sign_commands, versions
 from sluice_cli.errors import CommandError
 from sluice_cli.options import Options
 
@@ -40,7 +40,7 @@ def world(cloud: fakes.Cloud, invoke: Invoke, stack: Stack, monkeypatch: pytest.
     world = World(cloud, invoke)
     arn = world.register(1)
     monkeypatch.setattr(lookup, "model_arn", lambda *_: arn)
-    monkeypatch.setattr(decisions, "own_package", lambda *_: type("Seen", (), {"pipeline": PIPELINE}))
+    monkeypatch.setattr(versions, "own_package", lambda *_: type("Seen", (), {"pipeline": PIPELINE}))
     return world
 
 
