@@ -58,6 +58,22 @@ def test_the_program_lists_packages_and_becomes_the_script(tmp_path: Path, has_f
     assert listed["packages"]["pytest"] == pytest.__version__
 
 
+def test_the_list_has_what_is_imported_where_a_package_is_there_twice(tmp_path: Path) -> None:
+    for folder, version in (("first", "1.0"), ("second", "2.0")):
+        described = tmp_path / folder / f"kept-{version}.dist-info"
+        described.mkdir(parents=True)
+        (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: kept\nVersion: {version}\n")
+    (tmp_path / "second" / "broken-3.0.dist-info").mkdir()
+    path = tmp_path / "packages.json"
+    program = "\n".join(["import sys", f"p = {str(path)!r}", *package_lists.WRITE])
+    places = os.pathsep.join([str(tmp_path / "first"), str(tmp_path / "second")])
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": places}, check=True)
+    listed = package_lists.read(path.read_bytes())
+    assert listed is not None
+    assert listed["packages"]["kept"] == "1.0"
+    assert not {"None", "null"} & set(listed["packages"])
+
+
 @pytest.mark.parametrize("example", ["reviews", "deliveries"])
 def test_nothing_beside_the_scripts_of_an_example_keeps_them_from_being_forks(example: str) -> None:
     pushed = projects.load_project(project.read_folder(EXAMPLES / example).files)

@@ -21,11 +21,11 @@ VARIABLE = "SLUICE_TRAIN_SCRIPT"
 # In the job's output.tar.gz.
 NAME = "sluice-packages.json"
 MAX_BYTES = 256 * 1024
-# Statements that write the list to the path `p`; `sys` is imported already.
+# Statements that write the list to the path `p`; `sys` is imported already. Of a package that is there twice,
+# the first one found is imported.
 WRITE = (
-    "import json",
-    "from importlib.metadata import distributions as d",
-    'v={x.metadata["Name"]:x.version for x in d()}',
+    "import json,importlib.metadata as m",
+    'v={x.metadata["Name"]:x.version for x in[*m.distributions()][::-1]}',
     'json.dump({"python":sys.version.split()[0],"packages":v},open(p,"w"))',
 )
 # What lies before it in the archive is unpacked up to this.
@@ -55,7 +55,9 @@ def read(data: bytes) -> dict[str, Any] | None:
     """Return `python` and `packages`, versions by name, of a list; None for anything else."""
     try:
         listed = json.loads(data)
-        packages = {str(name): str(version) for name, version in listed["packages"].items()}
+        # What an installation that was cut short left has neither a name nor a version.
+        found = {name: version for name, version in listed["packages"].items() if version is not None}
+        packages = {str(name): str(version) for name, version in found.items()}
         return {"python": str(listed["python"]), "packages": packages}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # A job may write there what it likes.
