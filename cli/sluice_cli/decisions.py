@@ -213,7 +213,10 @@ def _decision_after(target: Target, arn: str, epoch: int, status: str = APPROVED
 
     def look() -> Package | None:
         seen = versions.own_package(target, arn)
-        return seen if seen.epoch > epoch and not seen.is_unfinished else None
+        if seen.epoch <= epoch or seen.is_unfinished:
+            return None
+        # A decision before it may be heard after it was given: only the registry knows the last one.
+        return seen if seen.status == status or versions.status(target, arn) != status else None
 
     noun = "approval" if status == APPROVED else "rejection"
     what = f"the stack to hear of the {noun}, which `reconcile` tells it of again if the event was lost"

@@ -331,6 +331,31 @@ def test_a_decision_of_somebody_else_meanwhile_ends_the_wait(
     assert "the version is Rejected by now" in str(result.exception)
 
 
+def test_a_withdrawal_that_is_heard_late_is_no_other_decision(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two people approve anew what failed: the second finds it withdrawn by the first, and approves it."""
+    arn, world = registered(stack), stack.world
+    world.cloud.endpoints.responses = [REFUSES] * 4
+    run(APPROVE, arn)
+    world.later(minutes=1)
+    world.decide(arn, "PendingManualApproval", "arn:aws:iam::123456789012:user/bert")
+
+    def decide(*_: object) -> None:
+        world.tell_decision(arn, "PendingManualApproval")
+        world.later(minutes=1)
+        world.decide(arn, "Approved", ANNA)
+
+    def hear(seconds: float) -> None:
+        world.tell_decision(arn, "Approved")
+        world.run_all()
+
+    monkeypatch.setattr(decisions, "_decide", decide)
+    monkeypatch.setattr(waiting.time, "sleep", hear)
+    code, result = run(APPROVE, arn)
+    assert (code, result["release"]["status"]) == (0, "released")
+
+
 def test_a_version_that_no_run_registered_is_refused(stack: Stack) -> None:
     arn = fakes.arn("sagemaker", "model-package/theirs/1")
     stack.catalog.create({**keys.package_key(arn), "group": "theirs", "version": 1})
