@@ -49,10 +49,15 @@ def approve(target: Target, arn: str, reason: str, say: Say) -> dict[str, Any]:
     why = "serves only by an automatic rollback" if is_back else "is not live"
     say(f"{before}, and {why}: the approval is withdrawn and given anew")
     _decide(target, arn, PENDING, "")
-    _until_withdrawn(target, arn, seen.epoch)
-    _decide(target, arn, APPROVED, reason)
+    heard = _after_withdrawal(target, arn, seen.epoch)
+    if heard.status == REJECTED:
+        raise _otherwise(heard)
     note = f"{before}, and {why}, so the approval was withdrawn and given anew"
-    return {**awaited, "after_epoch": seen.epoch + 1, "note": note}
+    if heard.status == APPROVED:
+        # Somebody else gave it, maybe before the stack heard that it was withdrawn.
+        return {**awaited, "after_epoch": heard.epoch - 1, "note": note}
+    _decide(target, arn, APPROVED, reason)
+    return {**awaited, "after_epoch": heard.epoch, "note": note}
 
 
 def _decided_before(target: Target, seen: Package) -> str:
@@ -201,11 +206,14 @@ def _pinned_before(target: Target, package: Package) -> str | None:
     return versions.refusal(row) if row else None
 
 
-def _until_withdrawn(target: Target, arn: str, epoch: int) -> None:
-    def look() -> bool | None:
-        return True if versions.own_package(target, arn).epoch > epoch else None
+def _after_withdrawal(target: Target, arn: str, epoch: int) -> Package:
+    """Wait until the stack hears that an approval was withdrawn, or of what was decided since."""
 
-    waiting.until(look, timeout_s=HEARD_S, what="the stack to hear that the approval was withdrawn")
+    def look() -> Package | None:
+        seen = versions.own_package(target, arn)
+        return seen if seen.epoch > epoch else None
+
+    return waiting.until(look, timeout_s=HEARD_S, what="the stack to hear that the approval was withdrawn")
 
 
 def _decision_after(target: Target, arn: str, epoch: int, status: str = APPROVED) -> Package:
@@ -222,5 +230,9 @@ def _decision_after(target: Target, arn: str, epoch: int, status: str = APPROVED
     what = f"the stack to hear of the {noun}, which `reconcile` tells it of again if the event was lost"
     seen = waiting.until(look, timeout_s=HEARD_S, what=what)
     if seen.status != status:
-        raise CommandError(f"the version is {seen.status} by now: somebody decided otherwise")
+        raise _otherwise(seen)
     return seen
+
+
+def _otherwise(seen: Package) -> CommandError:
+    return CommandError(f"the version is {seen.status} by now: somebody decided otherwise")

@@ -356,6 +356,50 @@ def test_a_withdrawal_that_is_heard_late_is_no_other_decision(
     assert (code, result["release"]["status"]) == (0, "released")
 
 
+def test_who_withdraws_an_approval_that_another_gives_anew_follows_that_one(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stack may hear of both at once, and then of no withdrawal."""
+    arn, world = registered(stack), stack.world
+    world.cloud.endpoints.responses = [REFUSES] * 4
+    run(APPROVE, arn)
+    decided: list[str] = []
+
+    def decide(target: Any, arn: str, status: str, reason: str) -> None:
+        decided.append(status)
+        if status == "Approved":
+            return  # it is already
+        world.later(minutes=1)
+        world.decide(arn, "Approved", "arn:aws:iam::123456789012:user/bert")
+        what = {"UpdatedModelPackageFields": ["ModelApprovalStatus"], "LastModifiedTime": world.cloud.now.at}
+        detail = {"ModelPackageArn": arn, "ModelApprovalStatus": "Approved", **what}
+        world.invoke("record_approval", {"detail": detail})
+        world.run_all()
+
+    monkeypatch.setattr(decisions, "_decide", decide)
+    monkeypatch.setattr(decisions, "HEARD_S", 0)
+    monkeypatch.setattr(waiting, "POLL_S", 0)
+    code, result = run(APPROVE, arn)
+    assert (code, result["release"]["status"]) == (0, "released")
+    assert result["release"]["actor"].endswith("user/bert")
+    assert decided == ["PendingManualApproval"]
+
+
+def test_a_rejection_meanwhile_is_not_overruled_by_an_approval_that_is_given_anew(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = registered(stack)
+    stack.world.cloud.endpoints.responses = [REFUSES] * 4
+    run(APPROVE, arn)
+    decide = decisions._decide
+    monkeypatch.setattr(
+        decisions, "_decide", lambda target, arn, *_: decide(target, arn, "Rejected", "it is biased")
+    )
+    result = CliRunner().invoke(main.app, ["approve", arn])
+    assert "the version is Rejected by now: somebody decided otherwise" in str(result.exception)
+    assert stack.decided == ["Approved", "Rejected"]
+
+
 def test_a_version_that_no_run_registered_is_refused(stack: Stack) -> None:
     arn = fakes.arn("sagemaker", "model-package/theirs/1")
     stack.catalog.create({**keys.package_key(arn), "group": "theirs", "version": 1})
