@@ -351,7 +351,7 @@ def test_a_withdrawal_that_is_heard_late_is_no_other_decision(
         world.run_all()
 
     monkeypatch.setattr(decisions, "_decide", decide)
-    monkeypatch.setattr(waiting.time, "sleep", hear)
+    monkeypatch.setattr("sluice_cli.waiting.time.sleep", hear)
     code, result = run(APPROVE, arn)
     assert (code, result["release"]["status"]) == (0, "released")
 
