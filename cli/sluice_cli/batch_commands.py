@@ -35,7 +35,7 @@ _S3 = "s3://"
 def run(
     context: typer.Context,
     pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
-    source: Annotated[str, typer.Argument(help="A file, an S3 URI, or a name below batch/<pipeline>/.")],
+    source: Annotated[str, typer.Argument(help="A file, an S3 URI, or a name below batch/PIPELINE/.")],
     output: Annotated[
         Path | None, typer.Option("--out", help="The file to write the results to.", dir_okay=False)
     ] = None,
@@ -275,13 +275,19 @@ def _print_batches(found: dict[str, Any]) -> None:
             )
             for each in found["transforms"]
         ],
-        empty="nothing has been scored yet: `sluice batch run PIPELINE FILE` does",
+        empty=_nothing_yet(found),
     )
     for each in found["transforms"]:
         for said in [each["reason"]] if each.get("reason") else each.get("faults") or ():
             out.print(f"  [yellow]•[/] {each['transform_id']}: {escape(said)}")
     if done := next((each for each in found["transforms"] if each["status"] == "completed"), None):
         hint(f"results of {done['transform_id']}: {done['output_uri']}/")
+
+
+def _nothing_yet(found: dict[str, Any]) -> str:
+    if found["stage"]:
+        return f"nothing has been scored yet: `sluice batch run {found['pipeline']} FILE` does"
+    return "nothing has been scored yet: a project that is to score files has serve.compute.batch"
 
 
 def _due(found: dict[str, Any]) -> str:

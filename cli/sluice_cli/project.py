@@ -343,7 +343,8 @@ def init(destination: Path, example: str) -> Path:
         listed = f"Examples: {', '.join(examples())}."
         raise unknown(f"there is no example {example!r}", example, examples(), listed)
     if destination.exists():
-        raise CommandError(f"{destination} exists already", exit_code=EXIT_USAGE)
+        advice = "Name a folder that does not exist yet: its last part becomes the pipeline's name."
+        raise CommandError(f"{destination} exists already", hint=advice, exit_code=EXIT_USAGE)
     shutil.copytree(source, destination, ignore=shutil.ignore_patterns("__pycache__", "data", ".*"))
     original = projects.load_project(read_folder(source).files).config.name
     # Its links to Sluice's own pages are relative to where it was.

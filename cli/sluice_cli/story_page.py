@@ -72,7 +72,8 @@ def _print_data(data: Part) -> None:
     rows = "an unknown number of rows" if data["rows"] is None else wording.count(data["rows"], "row")
     objects = wording.count(data["objects"], "object")
     out.print(f"  {short(data['version'])}: {rows} in {objects}, versioned {shown(data['created_at'])}")
-    if data["changes"]:
+    # Of the first data set of all, each object is new: there was none before it.
+    if data["changes"] and data["changes"] != {"new": data["objects"]}:
         out.print(f"  compared with the data set before: {wording.changes(data['changes'])}")
     if data["checks"] is not None:
         warned = f", {wording.count(data['warnings'], 'warning')}" if data["warnings"] else ""

@@ -212,12 +212,16 @@ def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
     # The same files, once committed, stay what was committed.
     source = sources.better(said, (known.source if known else None) or {})
     pushers = list(known.pushed_by if known else ())
-    if (said_by := head.metadata.get(PUSHED_BY)) and actors.unverified(said_by) not in pushers:
-        pushers = [actors.unverified(said_by), *pushers][:_PUSHERS_MAX]
+    said_by = head.metadata.get(PUSHED_BY)
+    actor = {"actor": actors.unverified(said_by)} if said_by else {}
+    if actor and actor["actor"] not in pushers:
+        pushers = [actor["actor"], *pushers][:_PUSHERS_MAX]
     cloud.catalog.apply(
         builds.finish_project(pipeline, project.version, pushed_at, head.version_id, source, pushers)
     )
-    note(cloud, pipeline, pushed_at, project.version, "project registered", project.version[:12])
+    note(
+        cloud, pipeline, pushed_at, project.version, "project registered", sources.described(source), **actor
+    )
     _claim(cloud, pipeline)
     cloud.build_requests.send(pipeline)
     if environments.are_wanted(cloud, project.config):

@@ -194,6 +194,12 @@ def test_a_pipeline_with_endpoints_names_what_asks_them(
     assert "sluice predict" in error.hint
 
 
+def test_list_says_what_would_score_the_first_file(
+    scoring: Scoring,
+) -> None:
+    assert f"`sluice batch run {PIPELINE} FILE` does" in call("list", PIPELINE).output
+
+
 def test_list_shows_what_scored_what_where_and_what_waits(scoring: Scoring, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("good\nbad\n")
     call("run", PIPELINE, str(tmp_path / "a.csv"))

@@ -63,6 +63,10 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
     assert "--json" in result.output
 
 
+def test_help_shows_all_of_what_stands_for_a_name() -> None:
+    assert "batch/PIPELINE/" in CliRunner().invoke(main.app, ["batch", "run", "--help"]).output
+
+
 def test_the_environment_of_aws_tools_can_be_evaluated_by_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     ready = {"endpoint_url": "http://127.0.0.1:4566", "region": "us-east-1", "account": "0", "pid": 1}
     monkeypatch.setattr(target, "local_cloud", lambda: ready)
@@ -406,8 +410,9 @@ def test_a_copied_example_is_a_valid_project_of_its_own_name(tmp_path: Path, exa
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     assert links
     assert [link for link in links if not (folder / link).exists()] == []
-    with pytest.raises(CommandError, match="exists already"):
+    with pytest.raises(CommandError, match="exists already") as error:
         project.init(tmp_path / "my-model", example)
+    assert "Name a folder that does not exist yet" in error.value.hint
 
 
 def test_the_pipeline_has_the_name_of_the_folder_and_the_folder_is_the_path(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import fakes
 import release_world
 from command_world import Stack
 from release_world import ENDPOINT, PIPELINE, World
-from sluice_cli import main, options, output
+from sluice_cli import main, options, output, story_page
 from sluice_cli.errors import EXIT_REJECTED, CommandError
 from sluice_cli.moments import a_time
 
@@ -201,3 +201,14 @@ def test_an_unknown_stage_suggests_the_nearest(command: str) -> None:
     )
     assert isinstance(error, CommandError), error
     assert str(error).endswith("; did you mean 'production'?")
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_compared"), [({"new": 2}, False), ({"new": 1}, True), ({"new": 2, "deleted": 1}, True)]
+)
+def test_a_first_data_set_is_compared_with_none_before(
+    changes: dict[str, int], is_compared: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {"version": "ab" * 32, "created_at": "2026-11-24T11:00:00Z", "objects": 2, "rows": 9}
+    story_page._print_data({**data, "changes": changes, "checks": None})
+    assert ("data set before" in capsys.readouterr().out) is is_compared

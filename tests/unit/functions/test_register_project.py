@@ -52,6 +52,15 @@ def test_a_push_publishes_the_scripts_makes_the_group_and_asks_for_a_build(world
     assert world.cloud.build_requests.sent == [(PIPELINE, 0)]
 
 
+def test_the_timeline_says_of_a_push_what_was_pushed_and_who_says_so(world: World) -> None:
+    version = world.push()
+    entry = next(
+        item for item in world.cloud.catalog.items.values() if item.get("event") == "project registered"
+    )
+    assert (entry["subject"], entry["actor"]) == (version, "sluice")
+    assert entry["detail"].startswith("no git commit")
+
+
 def test_the_same_push_five_times_is_registered_once(world: World) -> None:
     version = world.push()
     before = dict(world.cloud.catalog.items)
