@@ -9,13 +9,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import fakes
+from browsing import body
 from build_world import PIPELINE, ROWS, RUN, Invoke, World
 from command_world import Hearing
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Package
-from sluice.console import requests
-from sluice.console.answering import answer
 from sluice.services.data import datasets, recalling
 from sluice.services.views import pipelines, recalls
 from sluice_cli import main, options, serving_commands
@@ -135,9 +134,9 @@ def test_a_version_that_waits_says_that_it_was_trained_with_it(stack: Hearing[Wo
         shown = CliRunner().invoke(main.app, command, catch_exceptions=False)
         assert " ".join(shown.output.split()).count(said) == 1, command
     assert said not in CliRunner().invoke(main.app, ["run", SECOND], catch_exceptions=False).output
-    assert f"It was {said}." in page(stack, "/models/reviews/3")
-    assert "recalled" not in page(stack, "/models/reviews/2")
-    assert "it began before a recall of reviews/bad2.csv" in page(stack, f"/pipelines/{PIPELINE}")
+    assert f"It was {said}." in body(stack.cloud, "/models/reviews/3")
+    assert "recalled" not in body(stack.cloud, "/models/reviews/2")
+    assert "it began before a recall of reviews/bad2.csv" in body(stack.cloud, f"/pipelines/{PIPELINE}")
 
 
 def test_a_recall_is_settled_once_a_later_version_is_approved(stack: Hearing[World]) -> None:
@@ -174,11 +173,6 @@ def test_no_data_are_read_of_a_version_that_began_once_the_recall_was_done(
 
 def open_recalls(stack: Hearing[World]) -> list[dict[str, Any]]:
     return recalls.recalls(stack.cloud, recalling.find(stack.cloud, PIPELINE))
-
-
-def page(stack: Hearing[World], path: str) -> str:
-    event = {"rawPath": path, "rawQueryString": "", "requestContext": {"http": {"method": "GET"}}}
-    return " ".join(answer(stack.cloud, requests.of_event(event)).payload()["body"].split())
 
 
 def test_what_was_recalled_before_is_told_and_keeps_its_reason(stack: Hearing[World]) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+import browsing
 import build_world
 import fakes
 import release_world
@@ -23,7 +24,6 @@ from sluice.catalog.records.notices import Notice
 from sluice.catalog.records.recalls import Recall
 from sluice.catalog.records.transforms import Awaited, SetAside, Transform
 from sluice.console import rendering, requests
-from sluice.console.answering import answer
 from sluice.console.pages import monitoring
 from sluice.console.pages import run as run_page
 from sluice.domain import canonical
@@ -45,14 +45,7 @@ _VOID = {"meta", "link", "input", "br", "rect", "path", "circle", "line", "img"}
 
 def ask(cloud: fakes.Cloud, path: str, *, may_act: bool = True) -> tuple[int, str]:
     given = {"person": "arn:aws:iam::123456789012:user/ada", "form_token": "0f" if may_act else ""}
-    where, _, query = path.partition("?")
-    event = {
-        "rawPath": where,
-        "rawQueryString": query,
-        "requestContext": {"http": {"method": "GET"}, "authorizer": {"lambda": given}},
-    }
-    shown = answer(cloud, requests.of_event(event)).payload()
-    return shown["statusCode"], shown["body"]
+    return browsing.ask(cloud, path, authorizer={"lambda": given})
 
 
 class Page(HTMLParser):

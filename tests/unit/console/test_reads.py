@@ -7,22 +7,14 @@ import json
 import pytest
 
 import fakes
+from browsing import ask
 from build_world import Invoke
 from console_world import PATHS, Catalog, Counted, grown
 from sluice.catalog import keys
-from sluice.console import requests
-from sluice.console.answering import answer
 
 QUERIES_MAX, SIZE_MAX_BYTES = 3, 100_000
 # Of a page's reads by key: each batch needs what the one before found.
 ROUNDS_MAX = 8
-
-
-def ask(cloud: fakes.Cloud, path: str) -> tuple[int, str]:
-    path, _, query = path.partition("?")
-    event = {"rawPath": path, "rawQueryString": query, "requestContext": {"http": {"method": "GET"}}}
-    payload = answer(cloud, requests.of_event(event)).payload()
-    return payload["statusCode"], payload["body"]
 
 
 @pytest.fixture

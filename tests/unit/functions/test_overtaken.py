@@ -10,12 +10,11 @@ import pytest
 import build_world
 import fakes
 import sdk_world
+from browsing import body
 from release_world import ENDPOINT, PIPELINE, PIPELINE_YAML, TaskFailed, World
 from sluice.catalog import keys
 from sluice.catalog.changes import releases as changes
 from sluice.catalog.records.releases import Package
-from sluice.console import requests
-from sluice.console.answering import answer
 from sluice.domain.build import champions
 from sluice.services.release import served
 from sluice.services.views import awaited, model_pages, pipelines, runs
@@ -340,9 +339,7 @@ def test_what_shows_a_version_that_waits_says_that_another_champion_serves(
     newest, *_ = status["awaited"]
     assert (newest["model"], newest["overtaken"]) == ("reviews/3", said)
     for path in ("/models/reviews/3", f"/runs/{THIRD}"):
-        event = {"rawPath": path, "rawQueryString": "", "requestContext": {"http": {"method": "GET"}}}
-        page = answer(built.cloud, requests.of_event(event)).payload()
-        assert said in page["body"]
+        assert said in body(built.cloud, path)
     print_run(run)
     assert f"note: reviews/3 was {said}" in " ".join(capsys.readouterr().out.split())
     print_status(status)
@@ -383,11 +380,6 @@ def waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def shown(world: World, path: str) -> str:
-    event = {"rawPath": path, "rawQueryString": "", "requestContext": {"http": {"method": "GET"}}}
-    return " ".join(answer(world.cloud, requests.of_event(event)).payload()["body"].split())
-
-
 def test_an_automatic_version_that_was_refused_waits_for_a_person(
     waiting: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -403,9 +395,9 @@ def test_an_automatic_version_that_was_refused_waits_for_a_person(
         capsys.readouterr().out.split()
     )
     for path in ("/", f"/pipelines/{PIPELINE}"):
-        assert "to be approved, since <time" in shown(waiting, path)
-        assert said in shown(waiting, path)
-    page = shown(waiting, "/models/reviews/3")
+        assert "to be approved, since <time" in body(waiting.cloud, path)
+        assert said in body(waiting.cloud, path)
+    page = body(waiting.cloud, "/models/reviews/3")
     assert "Approved, and waits for a person" in page
     assert f"It waits: {said}" in page
     assert "<code>sluice approve reviews/3</code>" in page
@@ -422,7 +414,7 @@ def test_a_refused_version_that_a_person_released_waits_no_more(waiting: World) 
     waiting.run_all()
     assert waiting.served_version() == "2"
     assert pipelines.status(waiting.cloud, PIPELINE)["awaited"] == []
-    assert "<code>sluice approve" not in shown(waiting, "/models/reviews/3")
+    assert "<code>sluice approve" not in body(waiting.cloud, "/models/reviews/3")
 
 
 def test_a_refused_version_that_a_person_releases_waits_no_more_meanwhile(waiting: World) -> None:
