@@ -11,7 +11,7 @@ import typer
 from sluice.domain import wording
 from sluice.domain.build import sources
 from sluice.services import views
-from sluice_cli import log_streams, lookup, project, reasons, uploads, waiting
+from sluice_cli import log_streams, lookup, next_builds, project, reasons, uploads, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, RunName, Wait, example, hint_more, show
 from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
@@ -116,7 +116,7 @@ def upload(
         is_it = waiting.may_read(target, pipeline, uploaded)
         result["run"] = follow_run(target, pipeline, known, is_it)
     elif not is_set_aside:
-        result["build"] = project.what_upload_starts(target, pipeline, uploaded)
+        result["build"] = next_builds.after_upload(target, pipeline, uploaded)
 
     def text() -> None:
         if is_set_aside:

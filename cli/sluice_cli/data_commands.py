@@ -11,7 +11,7 @@ import typer
 from sluice.domain import wording
 from sluice.services.data import arrivals
 from sluice.services.views import data, uploads
-from sluice_cli import data_release, lookup, project, reasons
+from sluice_cli import data_release, lookup, next_builds, reasons
 from sluice_cli.errors import EXIT_REJECTED
 from sluice_cli.groups import group
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, example, hint_more, show
@@ -223,7 +223,7 @@ def release_data(
     target = context.obj.target()
     result = data_release.release(target, key, reason)
     pipeline = result["pipeline"]
-    result["held"] = project.held_by_budget(target, pipeline)
+    result["held"] = next_builds.held_by_budget(target, pipeline)
 
     def text() -> None:
         out.print(f"[green]released[/] {escape(key)}: the next data set version has it")

@@ -6,9 +6,8 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,15 @@ from boto3.s3.transfer import TransferConfig
 
 from sluice.catalog import keys
 from sluice.catalog.records import builds
-from sluice.catalog.records.builds import Pipeline
 from sluice.domain import digests, names, prices
 from sluice.domain.build import projects, sources
 from sluice.domain.build.projects import LeftOut, Project
 from sluice.domain.build.sources import Source
 from sluice.domain.config import PipelineConfig, gate_rules
 from sluice.domain.release import alarms
-from sluice.domain.times import from_iso, to_iso
 from sluice.services import building
-from sluice.services.build import budgets
 from sluice.services.release import guarding
-from sluice.services.views import data
-from sluice_cli import git, local_images, scripts, uploads
+from sluice_cli import git, local_images, next_builds, scripts, uploads
 from sluice_cli.errors import EXIT_USAGE, CommandError, unknown
 from sluice_cli.target import REPOSITORY, Target
 
@@ -126,7 +121,7 @@ def push(
         if replace_champion:
             metadata[projects.REPLACE_CHAMPION] = caller
         _register(target, project, metadata, say, timeout_s)
-    return {**result, "unchanged": is_unchanged, "build": what_builds(target, project.config.name)}
+    return {**result, "unchanged": is_unchanged, "build": next_builds.after_push(target, project.config.name)}
 
 
 def _load(target: Target, folder: Path, files: Mapping[str, bytes], python: str | None) -> Project:
@@ -174,44 +169,6 @@ def _register(target: Target, project: Project, metadata: dict[str, str], say: S
         f"the bundle was uploaded, but the stack did not register it within {attempts * timeout_s:.0f} s",
         hint="`sluice logs --function register_project` shows why; the upload is kept: push again.",
     )
-
-
-def what_builds(target: Target, pipeline: str) -> dict[str, Any]:
-    """Tell whether the project is being built or will be without an upload, and why."""
-    # Decide first: a build that starts meanwhile is seen in what is read then.
-    waits = data.what_waits(target.cloud, pipeline)
-    state = building.find_pipeline(target.cloud, pipeline) or Pipeline(pipeline, "")
-    if state.in_flight and state.built_project_version == state.project_version:
-        return {"starts": True, "why": f"{state.in_flight} builds it"}
-    if build := waits["next_build"]:
-        when = f" at {build['at']}" if build["at"] > to_iso(datetime.now(UTC)) else ""
-        return {"starts": True, "why": f"a build starts by itself{when} ({build['reason']})"}
-    if state.in_flight and state.is_project_new:
-        return {"starts": True, "why": f"a build starts when {state.in_flight} ends"}
-    if state.is_project_new:
-        return {"starts": False, "why": "no build starts, as there are no data yet"}
-    return {"starts": False, "why": "no build starts, as nothing that a run reads has changed"}
-
-
-def what_upload_starts(
-    target: Target, pipeline: str, uploaded: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Tell whether an upload that was not set aside starts a run by itself, and if not, why."""
-    if held := held_by_budget(target, pipeline):
-        return {"starts": False, "why": held}
-    control = uploads.completing_name(target, pipeline)
-    if control and not any(each["uri"].rpartition("/")[2] == control for each in uploaded):
-        return {"starts": False, "why": f"a run starts once {control} completes the batch"}
-    return {"starts": True, "why": None}
-
-
-def held_by_budget(target: Target, pipeline: str) -> str | None:
-    """Say until when data start no run, as their budget is used up; None if they do."""
-    state = building.find_pipeline(target.cloud, pipeline)
-    if state is None or not state.project_version:
-        return None
-    held = budgets.wait(target.cloud, state, from_iso(target.cloud.now()))
-    return f"no run starts before {to_iso(held.time)}: {held.reason}" if held else None
 
 
 def _upload_bundle(target: Target, project: Project, metadata: Mapping[str, str]) -> str:
