@@ -226,8 +226,9 @@ def _name(pid: int) -> str | None:
 
 
 def end_children(spared: set[int], look: Callable[[int], Iterator[int]] | None = None) -> None:
-    """End our children, generation by generation, as orphans become ours; raises LeftoverError.
+    """End our children, generation by generation, as orphans become ours.
 
+    Raises LeftoverError once they have not become fewer for so long that what is left starts others.
     Who is spared, and has ended by itself, is taken out of the set. `look` finds them, by default among all
     processes of the machine.
     """
