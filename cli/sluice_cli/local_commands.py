@@ -124,7 +124,11 @@ def init(
     ] = "reviews",
     as_json: Json = False,
 ) -> None:
-    """Copy a working example to a new folder."""
+    """Copy a working example to a new folder.
+
+    reviews classifies texts with scikit-learn, deliveries rows with xgboost; sdk-pipeline is a pipeline of
+    the SageMaker SDK.
+    """
     folder = project.init(Path.cwd() / path, example_name)
 
     def text() -> None:

@@ -249,6 +249,8 @@ def _contract(folder: Path, target: Target | None) -> PipelineConfig:
             message = f"{folder} has no pipeline.yaml"
             raise CommandError(message, hint=advice, exit_code=EXIT_USAGE) from None
         known = pipelines.pipeline_names(target.cloud) if target else []
+        if target is None:
+            advice += " No stack was asked: `sluice up` starts the local cloud."
         raise unknown(f"there is no folder {folder}", str(folder), known, advice) from None
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}", exit_code=EXIT_USAGE) from None

@@ -221,3 +221,12 @@ def test_a_check_that_reads_all_data_for_each_build_is_a_warning(
     assert run(monkeypatch, "validate", "data.csv") == 0
     said = " ".join("".join(capsys.readouterr()).split())
     assert "warning: each build reads the whole data set, not only what is new, for unique of x" in said
+
+
+def test_where_no_stack_was_asked_for_a_pipeline_it_is_told(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "data.csv").write_bytes(b"x,y\n1,0\n")
+    assert run(monkeypatch, "validate", "data.csv", "--alone", "--pipeline", "nowhere") == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "No stack was asked: `sluice up` starts the local cloud." in shown
