@@ -82,6 +82,7 @@ def reuse(cloud: Cloud, task: StartJobTask, found: Found, detail: Mapping[str, s
         step=task.step,
         job_name=None,
         job_arn=None,
+        role=None,
         log_tail=(),
         left_behind=None,
         started_at=now,
