@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,13 @@ SAM = REPOSITORY / ".venv/envs/sam/bin/sam"
 
 def sam(cloud: LocalCloud, folder: Path, *arguments: str) -> None:
     """Run the SAM CLI in a folder; its output is the message if it fails."""
-    environment = cloud.environment() | {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.1"}
-    done = subprocess.run([str(SAM), *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    # It leaves a temporary folder for each archive that it makes.
+    with tempfile.TemporaryDirectory() as scratch:
+        own = {"SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "0.1", "TMPDIR": scratch}
+        environment = cloud.environment() | own
+        done = subprocess.run(
+            [str(SAM), *arguments], cwd=folder, env=environment, capture_output=True, text=True
+        )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
