@@ -15,8 +15,9 @@ from sluice.services.views import notices
 from sluice_cli import bus, waiting
 from sluice_cli.errors import EXIT_FAILED, CommandError
 from sluice_cli.groups import group
+from sluice_cli.moments import shown
 from sluice_cli.options import PAGE, Json, Limit, example, hint_more, show
-from sluice_cli.output import err, escape, hint, out, print_table
+from sluice_cli.output import err, escape, hint, out
 from sluice_cli.target import Target
 
 notify_app = group("Tell people what happened: e-mail, Slack, Teams.")
@@ -98,8 +99,19 @@ def list_notices(
     found = notices.notices(target.cloud, limit, after)
 
     def text() -> None:
-        rows = [(each["at"], each["title"], each["reason"], each["command"]) for each in found]
-        print_table(("at", "what", "why", "next"), rows, empty="nobody was told anything yet")
+        for each in found:
+            _print_notice(each)
+        if not found:
+            out.print("nobody was told anything yet")
         hint_more("notify list", found, limit, lambda each: str(each["key"]))
 
     show({"notices": found}, as_json, text)
+
+
+def _print_notice(found: dict[str, Any]) -> None:
+    """Print a sentence, then why and the command that comes next: a reason may be longer than any column."""
+    out.print(f"{shown(found['at'])}  {escape(found['title'])}")
+    for line in (found["reason"] or "").splitlines():
+        out.print(f"    {escape(line)}", style="dim")
+    if found["command"]:
+        out.print(f"    next: `{escape(found['command'])}`")

@@ -85,7 +85,11 @@ def test_what_people_were_told_is_listed_newest_first_page_by_page(stack: Tellin
     assert first[0]["channels"] == {"topic": "sent"}
     rest = json.loads(sluice("notify", "list", "--after", first[-1]["key"], "--json"))["notices"]
     assert [each["title"][:13] for each in rest] == ["reviews-00000"]
-    assert "sluice logs reviews-00002" in sluice("notify", "list")
+    listed = sluice("notify", "list").splitlines()
+    assert listed[0].startswith("2026-11-29 09:02:00  reviews-00002")
+    assert listed[2] == "    next: `sluice logs reviews-00002`"
+    # Nothing is drawn out to the width of the longest reason.
+    assert [line for line in listed if line != line.rstrip()] == []
 
 
 def test_nobody_told_is_said_so(stack: Telling) -> None:
