@@ -44,7 +44,9 @@ def models(
     name = lookup.the_pipeline(target, pipeline)
     last = None if after is None else lookup.model_arn(target, after)
     found = views.models.page(target.cloud, name, last, limit, status)
-    asked = views.awaited.decisions(target.cloud, name)
+    # Each remark costs requests, and there may be hundreds that nobody decides about.
+    shown = {row["arn"] for row in found}
+    asked = [each for each in views.awaited.decisions(target.cloud, name) if each["arn"] in shown]
     remarked = views.awaited.with_remarks(target.cloud, name, asked, recalling.find(target.cloud, name))
     awaited = {row["arn"]: row for row in remarked}
     serving = views.stages.stages(target.cloud, name)

@@ -100,6 +100,25 @@ def test_who_approves_a_model_of_recalled_data_is_told(stack: Stack, monkeypatch
     assert "it was trained with reviews/a.csv and 1 more, which were recalled" in " ".join(said.split())
 
 
+def test_a_page_of_models_asks_for_remarks_on_what_it_shows_alone(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = [{"arn": registered(stack, number), "command": f"approve reviews/{number}"} for number in (1, 2)]
+    stack.catalog.update(keys.pipeline_key(PIPELINE), {"group": PIPELINE})
+    asked: list[Any] = []
+
+    def remarked(cloud: Any, pipeline: str, found: list[Any], recalled: Any) -> list[Any]:
+        asked.extend(found)
+        return found
+
+    monkeypatch.setattr(views.awaited, "decisions", lambda *_: waits)
+    monkeypatch.setattr(views.awaited, "with_remarks", remarked)
+    found = CliRunner().invoke(main.app, ["models", PIPELINE, "--limit", "1", "--json"])
+    (row,) = json.loads(found.stdout)
+    assert (row["version"], row["awaits"]) == (2, "approve reviews/2")
+    assert asked == waits[1:]
+
+
 def test_what_was_approved_before_and_is_not_live_is_released_again(stack: Stack) -> None:
     arn = registered(stack)
     stack.world.cloud.endpoints.responses = [REFUSES] * 4
