@@ -45,7 +45,7 @@ def pin(
         else:
             out.print("[green]pinned[/]", version, "" if changed else "was pinned before")
         if held and not changed:
-            out.print(escape(f"{held['reason']}, at {held['since']}"))
+            out.print(escape(f"since {held['since']}: {held['reason']}"))
         if off:
             hint(_after(target, name))
         else:

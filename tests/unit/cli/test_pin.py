@@ -61,7 +61,7 @@ def test_what_is_live_is_pinned_and_let_go(stack: Stack) -> None:
     assert "`sluice pin reviews --stage production --off`" in result.output
     again = " ".join(run("pin", PIPELINE).output.split())
     assert "was pinned before" in again
-    assert f"{ADA} (unverified) pinned v1: until Monday, at 2026-11-24T09:00:00.000Z" in again
+    assert f"since 2026-11-24T09:00:00.000Z: {ADA} (unverified) pinned v1: until Monday" in again
     let_go = run("pin", PIPELINE, "--off").output
     assert "let go v1 on production" in let_go
     assert "next: `sluice status reviews` shows what serves, and what guards it" in let_go
