@@ -47,5 +47,5 @@ def held_by_budget(target: Target, pipeline: str) -> str | None:
     state = building.find_pipeline(target.cloud, pipeline)
     if state is None or not state.project_version:
         return None
-    held = budgets.wait(target.cloud, state, from_iso(target.cloud.now()))
+    held = budgets.held_until(target.cloud, state, from_iso(target.cloud.now()))
     return f"no run starts before {to_iso(held.time)}: {held.reason}" if held else None

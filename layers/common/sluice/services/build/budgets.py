@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sluice.ports import Cloud
 
 
-def wait(cloud: Cloud, pipeline: Pipeline, now: datetime) -> WaitUntil | None:
+def held_until(cloud: Cloud, pipeline: Pipeline, now: datetime) -> WaitUntil | None:
     """Return until when a budget holds back builds of a pipeline that has a project; None if none does."""
     project = building.find_project(cloud, pipeline.name, pipeline.project_version)
     return governor.budget_wait(pipeline, governor.Policy.of(config.restore(project.config)), now)
