@@ -213,15 +213,14 @@ def _finish(cloud: Cloud, project: Project, head: ObjectHead) -> None:
     source = sources.better(said, (known.source if known else None) or {})
     pushers = list(known.pushed_by if known else ())
     said_by = head.metadata.get(PUSHED_BY)
-    actor = {"actor": actors.unverified(said_by)} if said_by else {}
-    if actor and actor["actor"] not in pushers:
-        pushers = [actor["actor"], *pushers][:_PUSHERS_MAX]
+    pusher = actors.unverified(said_by) if said_by else None
+    if pusher and pusher not in pushers:
+        pushers = [pusher, *pushers][:_PUSHERS_MAX]
     cloud.catalog.apply(
         builds.finish_project(pipeline, project.version, pushed_at, head.version_id, source, pushers)
     )
-    note(
-        cloud, pipeline, pushed_at, project.version, "project registered", sources.described(source), **actor
-    )
+    by = {"actor": pusher} if pusher else {}
+    note(cloud, pipeline, pushed_at, project.version, "project registered", sources.described(source), **by)
     _claim(cloud, pipeline)
     cloud.build_requests.send(pipeline)
     if environments.are_wanted(cloud, project.config):
