@@ -12,6 +12,7 @@ from sluice.domain import failures, wording
 from sluice.domain.release import scaling
 from sluice.services import views
 from sluice.services.data import recalling
+from sluice.services.release import approving
 from sluice_cli import decisions, lookup, retiring, stage_releases, versions, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED, CommandError
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, Reason, Wait, example, hint_more, show
@@ -160,6 +161,14 @@ def _next_step(target: Target, pipeline: str, arn: str, release: dict[str, Any])
             )
     if release.get("status") == "released" and release.get("stages"):
         return _asking(target, pipeline, release["stages"][-1])
+    if not release and (quorum := approving.find_quorum(target.cloud, versions.own_package(target, arn))):
+        counted = f"how many of the {quorum.needed} approvals that it needs count"
+        said = (
+            counted
+            if quorum.needed > 1
+            else "whether the approval counts, as who pushed the project must not"
+        )
+        return f"next: `sluice status {pipeline}` shows {said}"
     # Whether a release is under way depends on others: who must approve too, what is pinned.
     return f"next: `sluice status {pipeline}` shows what is under way, what serves, and what waits for whom"
 

@@ -449,6 +449,22 @@ def test_what_was_rejected_before_is_said_with_where_it_is_live_all_the_same(sta
     assert stack.decided == ["Approved", "Rejected"]
 
 
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ("approvals: 2", "how many of the 2 approvals that it needs count"),
+        ("separation: true", "whether the approval counts, as who pushed the project must not"),
+    ],
+)
+def test_an_approval_that_nobody_waits_for_says_that_it_may_not_be_enough(
+    stack: Stack, cloud: fakes.Cloud, invoke: Callable[[str, Any], Any], rules: str, said: str
+) -> None:
+    cloud.catalog = stack.catalog = fakes.FakeCatalog()
+    stack.world = World(cloud, invoke, f"{PIPELINE_YAML}  approval: {{{rules}}}\n")
+    shown = CliRunner().invoke(main.app, ["approve", registered(stack)]).output
+    assert f"next: `sluice status reviews` shows {said}" in " ".join(shown.split())
+
+
 def test_two_people_approve_and_the_second_one_releases(
     stack: Stack, cloud: fakes.Cloud, invoke: Callable[[str, Any], Any]
 ) -> None:
