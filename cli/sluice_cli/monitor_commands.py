@@ -42,6 +42,8 @@ def run(
     def text() -> None:
         for each in judged:
             _print_judged(each)
+        if any(window["status"] == "no_data" for each in judged for window in each["windows"]):
+            hint("requests are captured with a delay: what was asked just now is in the next window")
         hint(f"next: `sluice monitor show {name}` shows all windows, and --html the report")
 
     show(result, as_json, text)

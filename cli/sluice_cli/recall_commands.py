@@ -60,7 +60,8 @@ def recall(
     if dry_run:
         show(result, as_json, lambda: _print_found(key, trained, before))
         if not as_json:
-            hint("next: the same without --dry-run recalls it, and builds a model without it")
+            again = " again" if before else ""
+            hint(f"next: the same without --dry-run recalls it{again}, and builds a model without it")
         return
     concerned = sorted({pipeline, *(row["pipeline"] for row in trained if row["objects"])})
     known = waiting.run_ids(target, pipeline)

@@ -128,8 +128,8 @@ def approve(
 ) -> None:
     """Approve a model version in the registry; its release starts automatically.
 
-    With --wait it exits with 0 if the version was released, 1 if the release failed, and 3 if it was refused;
-    also without --wait, if the stage is pinned.
+    With --wait it exits with 0 if the version was released or awaits other people, 1 if the release
+    failed, and 3 if it was refused; also without --wait, if the stage is pinned.
     """
     target = context.obj.target()
     arn = lookup.model_arn(target, model)

@@ -62,6 +62,16 @@ def test_of_too_few_predictions_it_says_how_many_there_are_and_how_many_it_takes
     assert (found["min_rows"], found["windows"][0]["rows"]) == (100, 1)
 
 
+def test_of_a_window_without_requests_it_says_that_captured_ones_come_late(watching: Watching) -> None:
+    watching.later(minutes=5)
+    none = call("run", PIPELINE)
+    assert "what was asked just now is in the next window" in " ".join(none.output.split())
+    watching.ask(200)
+    watching.later(minutes=5)
+    some = call("run", PIPELINE)
+    assert "what was asked just now" not in " ".join(some.output.split())
+
+
 def test_show_lists_windows_newest_first_with_values_and_reasons(watching: Watching) -> None:
     labels = watching.ask(200, shift=0.6, accuracy=0.6)
     watching.later(hours=1, minutes=1)
