@@ -114,7 +114,7 @@ def env(as_json: Json = False) -> None:
     show(variables, as_json, text)
 
 
-@local_app.command(epilog=example("sluice init my-model --example reviews"))
+@local_app.command(epilog=example("sluice init my-model --example reviews --ci github"))
 def init(
     path: Annotated[
         Path, typer.Argument(help="The new folder; its name becomes the pipeline's.", metavar="PATH")
@@ -122,20 +122,29 @@ def init(
     example_name: Annotated[
         str, typer.Option("--example", help=f"Which example to copy: {', '.join(project.examples())}.")
     ] = "reviews",
+    ci: Annotated[
+        str | None,
+        typer.Option(
+            "--ci", help=f"Add a workflow that checks and pushes it: {', '.join(project.WORKFLOWS)}."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Copy a working example to a new folder.
 
     reviews classifies texts with scikit-learn, deliveries rows with xgboost; sdk-pipeline is a pipeline of
-    the SageMaker SDK.
+    the SageMaker SDK. With --ci a pull request plays the loop on a local cloud, and main is pushed to AWS.
     """
-    folder = project.init(Path.cwd() / path, example_name)
+    folder = project.init(Path.cwd() / path, example_name, ci)
+    workflow = folder / project.WORKFLOWS[ci] if ci is not None else None
 
     def text() -> None:
         out.print(f"made [bold]{escape(str(folder))}[/]")
+        if workflow is not None:
+            out.print(f"made [bold]{escape(str(workflow))}[/], whose first lines say what it needs")
         hint(f"next: edit {here(folder)}/pipeline.yaml, then `sluice push {here(folder)}`")
 
-    show({"folder": str(folder)}, as_json, text)
+    show({"folder": str(folder), "workflow": workflow and str(workflow)}, as_json, text)
 
 
 @local_app.command(epilog=example("sluice demo --json"))

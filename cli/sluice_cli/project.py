@@ -29,6 +29,8 @@ from sluice_cli.target import REPOSITORY, Target
 
 Say = Callable[[str], None]
 EXAMPLES = REPOSITORY / "examples"
+# Where each service looks for a workflow; below `ci` there is one for each.
+WORKFLOWS = {"github": Path(".github/workflows/sluice.yaml")}
 POLL_S = 0.2
 LEFT_OUT_SHOWN = 6
 NEW_STACK_ATTEMPTS = 7
@@ -288,8 +290,11 @@ def examples() -> list[str]:
     return sorted(path.parent.name for path in EXAMPLES.glob("*/pipeline.yaml"))
 
 
-def init(destination: Path, example: str) -> Path:
-    """Copy an example project to a new folder and give the pipeline that folder's name."""
+def init(destination: Path, example: str, ci: str | None = None) -> Path:
+    """Copy an example project to a new folder and give the pipeline that folder's name.
+
+    With `ci`, a service that runs workflows, it has one that checks and pushes it.
+    """
     source, name = EXAMPLES / example, destination.resolve().name
     try:
         names.pipeline_name(name)
@@ -299,6 +304,8 @@ def init(destination: Path, example: str) -> Path:
     if not source.is_dir():
         listed = f"Examples: {', '.join(examples())}."
         raise unknown(f"there is no example {example!r}", example, examples(), listed)
+    if ci is not None:
+        _check_workflow(ci, source)
     if destination.exists():
         advice = "Name a folder that does not exist yet: its last part becomes the pipeline's name."
         raise CommandError(f"{destination} exists already", hint=advice, exit_code=EXIT_USAGE)
@@ -309,5 +316,21 @@ def init(destination: Path, example: str) -> Path:
     for file in ("pipeline.yaml", "README.md"):
         if (named := destination / file).exists():
             named.write_text(named.read_text().replace(original, name).replace(*links))
+    if ci is not None:
+        workflow = destination / WORKFLOWS[ci]
+        workflow.parent.mkdir(parents=True)
+        workflow.write_text((EXAMPLES / "ci" / f"{ci}.yaml").read_text().replace("my-model", name))
     projects.load_project(read_folder(destination).files)
     return destination
+
+
+def _check_workflow(ci: str, source: Path) -> None:
+    """Raise CommandError if there is no workflow of this name, or none for such an example."""
+    if ci not in WORKFLOWS:
+        raise unknown(f"there is no workflow for {ci!r}", ci, WORKFLOWS, f"There is: {', '.join(WORKFLOWS)}.")
+    if not (source / "get_data.py").is_file():
+        raise CommandError(
+            f"there is no workflow for {source.name}, whose push needs the SageMaker SDK",
+            hint="Take the one of another example, and let it install the SDK for `sluice push --python`.",
+            exit_code=EXIT_USAGE,
+        )

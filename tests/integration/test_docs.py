@@ -202,6 +202,18 @@ def test_the_workflow_runs_make_targets_on_every_python_that_setup_takes() -> No
     assert on == {f"3.{minor}" for minor in re.findall(r"3, (\d+)", taken[1])}
 
 
+def test_the_workflow_of_projects_runs_commands_that_there_are() -> None:
+    targets = (ROOT / "Makefile").read_text()
+    jobs = yaml.safe_load((ROOT / "examples/ci/github.yaml").read_text())["jobs"]
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"]) for step in steps if "uses" in step)
+    lines = [step["run"] for step in steps if "run" in step]
+    assert not [fault for line in lines if (fault := fault_of(line))]
+    made = [match[1] for line in lines if (match := re.match(r"make -C sluice ([a-z]+)", line))]
+    assert made
+    assert all(re.search(rf"^{target}:", targets, re.MULTILINE) for target in made)
+
+
 def test_each_check_of_a_contract_has_its_line() -> None:
     reference = (ROOT / "docs/pipeline-yaml.md").read_text()
     lines = re.findall(r"^\| ([a-z_]+(?:, [a-z_]+)*) \|", reference, re.MULTILINE)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner
 
 from sluice.domain.build import projects
@@ -419,6 +420,34 @@ def test_the_pipeline_has_the_name_of_the_folder_and_the_folder_is_the_path(tmp_
     folder = project.init(tmp_path / "deep/er" / "my-model", "reviews")
     assert folder == tmp_path / "deep/er/my-model"
     assert projects.load_project(project.read_folder(folder).files).config.name == "my-model"
+
+
+@pytest.mark.parametrize("example", ["reviews", "deliveries"])
+def test_a_project_s_workflow_checks_and_pushes_this_pipeline(tmp_path: Path, example: str) -> None:
+    folder = project.init(tmp_path / "houses", example, "github")
+    workflow = yaml.safe_load((folder / ".github/workflows/sluice.yaml").read_text())
+    assert workflow["name"] == "houses"
+    ran = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
+    assert "sluice upload houses batch/part-1.csv --wait" in ran
+    assert workflow["jobs"]["push"]["needs"] == "check"
+    assert ran[-1] == 'sluice --aws push "$PROJECT"'
+    # It is no part of what a push uploads.
+    assert not [name for name in project.read_folder(folder).files if "github" in name]
+
+
+@pytest.mark.parametrize(
+    ("ci", "example", "said"),
+    [
+        ("gitlab", "reviews", "no workflow for 'gitlab'"),
+        ("github", "sdk-pipeline", "needs the SageMaker SDK"),
+    ],
+)
+def test_a_workflow_that_there_is_not_leaves_no_folder(
+    tmp_path: Path, ci: str, example: str, said: str
+) -> None:
+    with pytest.raises(CommandError, match=said):
+        project.init(tmp_path / "houses", example, ci)
+    assert not (tmp_path / "houses").exists()
 
 
 @pytest.mark.parametrize("name", ["My_Model", "x", "1st", ".."])
