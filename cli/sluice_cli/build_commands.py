@@ -14,7 +14,7 @@ from sluice.services import views
 from sluice_cli import log_streams, lookup, next_builds, project, reasons, uploads, waiting
 from sluice_cli.errors import EXIT_FAILED, EXIT_REJECTED
 from sluice_cli.options import PAGE, Json, Limit, Pipeline, RunName, Wait, example, hint_more, show
-from sluice_cli.output import age, duration, err, escape, hint, out, print_table, short, styled
+from sluice_cli.output import age, duration, err, escape, following, hint, out, print_table, short, styled
 from sluice_cli.run_page import print_explained, print_run
 from sluice_cli.target import Target
 
@@ -185,9 +185,7 @@ def follow_run(
             err.print(f"[dim]waiting: {escape(why)}[/]")
 
         run_id = waiting.new_run(target, pipeline, known, say, is_it=is_it, timeout_s=timeout_s)
-        ended = waiting.run_end(
-            target, pipeline, run_id, lambda doing: status.update(escape(f"{run_id}: {doing}"))
-        )
+        ended = waiting.run_end(target, pipeline, run_id, following(status, run_id))
     return log_streams.with_log_tails(target, ended)
 
 

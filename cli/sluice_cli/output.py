@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from rich import markup
 from rich.cells import cell_len
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from sluice.domain import wording
@@ -28,6 +30,8 @@ _UNFOLDED = 10_000
 _GAP = 2
 _INDENT = 4
 _HANGING = 2
+# Where no line can be kept up to date.
+_SAY_EVERY_S = 10.0
 
 
 def console(**where: Any) -> Console:
@@ -41,6 +45,22 @@ def console(**where: Any) -> Console:
     if not made.is_terminal:
         made.width = _UNFOLDED
     return made
+
+
+def following(status: Status, name: str) -> Callable[[str], None]:
+    """Return what says what `name` does: in a terminal's status line, elsewhere by a line now and then."""
+    said_at = float("-inf")
+
+    def say(doing: str) -> None:
+        nonlocal said_at
+        text = escape(f"{name}: {doing}")
+        if err.is_terminal:
+            status.update(text)
+        elif time.monotonic() >= said_at + _SAY_EVERY_S:
+            said_at = time.monotonic()
+            err.print(f"[dim]{text}[/]")
+
+    return say
 
 
 class _Console(Console):

@@ -18,7 +18,7 @@ from sluice_cli import log_streams, lookup, starting, waiting
 from sluice_cli.build_commands import RUN_EXITS
 from sluice_cli.errors import EXIT_REJECTED, EXIT_USAGE, CommandError
 from sluice_cli.options import Json, example, show
-from sluice_cli.output import err, escape, hint, out, print_table, styled
+from sluice_cli.output import err, escape, following, hint, out, print_table, styled
 from sluice_cli.release_commands import MODEL_HELP
 from sluice_cli.run_page import print_run
 from sluice_cli.target import Target
@@ -59,9 +59,7 @@ def reproduce(
         )
         result: dict[str, Any] = {**planned, "run_id": run_id, "reproduces": run.run_id}
         if wait:
-            ended = waiting.run_end(
-                target, pipeline, run_id, lambda doing: status.update(escape(f"{run_id}: {doing}"))
-            )
+            ended = waiting.run_end(target, pipeline, run_id, following(status, run_id))
             result["run"] = log_streams.with_log_tails(target, ended)
             step = building.find_step(target.cloud, run_id, reproduction.STEP)
             result["comparison"] = step.detail if step else None

@@ -14,7 +14,7 @@ from sluice.services.views import reuse
 from sluice_cli import log_streams, lookup, outlook, starting, stopping, waiting
 from sluice_cli.build_commands import RUN_EXITS
 from sluice_cli.options import Json, Pipeline, Reason, RunName, Wait, example, show
-from sluice_cli.output import duration, err, escape, hint, out, short
+from sluice_cli.output import duration, err, escape, following, hint, out, short
 from sluice_cli.run_page import print_explained, print_reuse, print_run
 from sluice_cli.target import Target
 
@@ -104,9 +104,7 @@ def _run(target: Target, wanted: Wanted, *, dry_run: bool, wait: bool, explains:
         )
         result: dict[str, Any] = {**planned, "run_id": run_id}
         if wait:
-            ended = waiting.run_end(
-                target, wanted.pipeline, run_id, lambda doing: status.update(escape(f"{run_id}: {doing}"))
-            )
+            ended = waiting.run_end(target, wanted.pipeline, run_id, following(status, run_id))
             result["run"] = log_streams.with_log_tails(target, ended)
         if explains:
             result["reuse"] = reuse.explain(target.cloud, wanted.pipeline, run_id)

@@ -35,6 +35,23 @@ from sluice_cli.target import Target
 from sluice_local.state import state_lock
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_what_is_followed_is_said_in_place_on_a_terminal_and_now_and_then_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    now, file = [100.0], io.StringIO()
+    monkeypatch.setattr("sluice_cli.output.time.monotonic", lambda: now[0])
+    console = output.console(file=file, force_terminal=is_terminal)
+    monkeypatch.setattr(output, "err", console)
+    status = console.status("waiting")
+    say = output.following(status, "tiny-00001")
+    for doing, at in (("train-0", 100.0), ("train-0 5 s", 105.0), ("evaluate", 110.0), ("[gates]", 119.0)):
+        now[0] = at
+        say(doing)
+    assert file.getvalue() == ("" if is_terminal else "tiny-00001: train-0\ntiny-00001: evaluate\n")
+    assert status.status == (r"tiny-00001: \[gates]" if is_terminal else "waiting")
+
+
 @pytest.mark.parametrize(
     ("then", "said"),
     [
