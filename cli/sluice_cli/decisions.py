@@ -75,7 +75,7 @@ def _own_approval_stands(target: Target, arn: str, seen: Package) -> str | None:
     caller = actors.person(target.call("sts", "get_caller_identity")["Arn"])
     if caller not in {actors.person(each) for each in quorum.by}:
         return None
-    return f"you approved it before; {quorum.missing}: another person must approve it too"
+    return f"you approved it before; {quorum.awaited}"
 
 
 def reject(target: Target, arn: str, reason: str) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def follow(target: Target, result: dict[str, Any], say: Say) -> dict[str, Any] |
         decided = _decision_after(target, result["model_package_arn"], result["after_epoch"])
         quorum = approving.find_quorum(target.cloud, decided)
         if quorum is not None and not quorum.is_reached:
-            result["note"] = f"{quorum.missing}: another person must approve it too"
+            result["note"] = quorum.awaited
             return None
         release_id = releases.id_of_approval(decided)
     elif "release_id" in result:

@@ -296,7 +296,11 @@ def _confirm_retiring(target: Target, planned: list[dict[str, Any]]) -> None:
             serves = f"serves {escape(each['foreign_config'])}, which no release made"
         guards = wording.count(len(each["alarms"]), "alarm")
         err.print(f"  {escape(each['endpoint_name'])} ({serves}), {guards}")
-    if not typer.confirm("Delete them?", default=False, err=True):
+    try:
+        is_sure = typer.confirm("Delete them?", default=False, err=True)
+    except typer.Abort:
+        raise CommandError("nobody answered: nothing was deleted", hint="`--yes` does not ask.") from None
+    if not is_sure:
         raise CommandError("nothing was deleted")
 
 

@@ -198,7 +198,7 @@ def _objections(cloud: Cloud, package: Package) -> list[str]:
         package.arn,
         provenance.manifest_sha256,
     )
-    return [] if counted.is_reached else [f"{counted.missing}: another person must approve the version"]
+    return [] if counted.is_reached else [counted.awaited]
 
 
 def _kind_faults(cloud: Cloud, request: Request, package: Package, stages: list[str]) -> list[str]:

@@ -161,7 +161,7 @@ def _is_held(cloud: Cloud, pipeline: str, claim: _Claim) -> bool:
     quorum = approving.find_quorum(cloud, claim.package)
     if quorum is None or quorum.is_reached:
         return False
-    detail = f"{quorum.missing}: another person approves it with `sluice approve {claim.version_name}`"
+    detail = f"{quorum.missing}: {quorum.others} must approve it with `sluice approve {claim.version_name}`"
     at, name = claim.approval.decided_at, claim.version_name
     note(cloud, pipeline, at, name, "approval awaited", detail)
     announcing.approval_awaited(cloud, pipeline, name, claim.package.arn, at, reason=quorum.missing)

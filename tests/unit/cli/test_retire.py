@@ -15,6 +15,7 @@ from sluice.catalog import keys
 from sluice.domain.release import scaling
 from sluice.services.views import stages
 from sluice_cli import main, options
+from sluice_cli.errors import CommandError
 
 
 class Stack(Hearing[World]):
@@ -62,6 +63,14 @@ def test_it_says_what_goes_and_asks(stack: Stack, answer: str) -> None:
     assert "On a stack of fakes this deletes:" in result.output
     assert f"{ENDPOINT} (serves v1), 1 alarm" in result.output
     assert str(result.exception) == "nothing was deleted"
+    assert stack.deleted == []
+
+
+def test_where_nobody_answers_it_names_the_option_that_does_not_ask(stack: Stack) -> None:
+    result = retire()
+    assert isinstance(result.exception, CommandError)
+    assert str(result.exception) == "nobody answered: nothing was deleted"
+    assert "--yes" in result.exception.hint
     assert stack.deleted == []
 
 

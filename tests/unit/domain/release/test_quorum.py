@@ -90,6 +90,12 @@ def test_an_approval_of_something_else_or_that_expired_does_not_count_and_says_s
     found = quorum.count(TWO, decided((ANNA, APPROVED), **changes), MANIFEST, (), NOW)
     assert not found.given
     assert found.missing.startswith(f"0 of 2 approvals; {ANNA} approved ")
+    assert found.awaited == f"{found.missing}: 2 other people must approve it too"
+
+
+def test_who_must_still_approve_is_counted() -> None:
+    found = quorum.count(TWO, decided((ANNA, APPROVED)), MANIFEST, (), NOW)
+    assert found.awaited == f"1 of 2 approvals (by {ANNA}): another person must approve it too"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,17 @@ class Quorum:
         by = f" (by {', '.join(self.by)})" if self.given else ""
         return "; ".join([f"{len(self.given)} of {self.needed} approvals{by}", *self.passed_over])
 
+    @property
+    def awaited(self) -> str:
+        """Say how many there are, and how many people must still approve."""
+        return f"{self.missing}: {self.others} must approve it too"
+
+    @property
+    def others(self) -> str:
+        """Say how many people must still approve."""
+        left = self.needed - len(self.given)
+        return "another person" if left == 1 else f"{left} other people"
+
 
 def count(
     rules: approval.Approval,
