@@ -13,7 +13,7 @@
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.valueOf())) continue;
       if (!time.title) time.title = time.textContent;
-      time.textContent = form(at, time.closest(".story") !== null);
+      time.textContent = form(at, time.closest(".story, .gantt") !== null);
       wrote.add(time);
     }
   };
